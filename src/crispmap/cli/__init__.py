@@ -1,0 +1,84 @@
+"""The command line: one module a command, loaded only when that command is called.
+
+Each module has ``build_parser()`` and ``run(args)``. Both stay free of torch until the arguments and the
+paths among them have been looked at, so that ``--help`` and a mistyped path answer at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from crispmap import __version__
+from crispmap.errors import CrispmapError
+
+COMMANDS = {
+    "synthesize": "make synthetic aerial scenes with exact masks and footprints",
+    "fit": "train a network on imagery with labels",
+    "predict": "map rasters: probability, mask and footprints",
+    "evaluate": "compare predicted masks with the truth",
+    "demo": "all of it at once, on data it makes itself, with a report",
+}
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: crispmap COMMAND [OPTIONS]",
+            "",
+            "Crisp maps from aerial imagery: train on imagery with labels, predict, get footprints.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "  crispmap COMMAND --help   says what a command takes, with an example",
+            "  crispmap --version",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments after the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0 when done, 2 when the user has something to mend (one line on standard error says
+        what). Anything unforeseen is raised, because it is a bug.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if command == "--version":
+        print(f"crispmap {__version__}")
+        return 0
+    if command not in COMMANDS:
+        print(f"crispmap: no command '{command}'; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        module = import_module(f"crispmap.cli.{command}")
+        module.run(module.build_parser().parse_args(arguments[1:]))
+    except SystemExit as stop:  # argparse's way out of --help
+        return int(stop.code or 0)
+    except CrispmapError as error:
+        return _complain(command, str(error))
+    except OSError as error:  # a full disk, a missing permission: the user's to mend, wherever it strikes
+        return _complain(command, str(error))
+    except KeyboardInterrupt:
+        print(f"crispmap {command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _complain(command: str, message: str) -> int:
+    print(f"crispmap {command}: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def entry_point() -> None:
+    """The ``crispmap`` script."""
+    sys.exit(main())
