@@ -1,0 +1,243 @@
+"""Rasters: what they are, which of their pixels hold data, and reading any part of them.
+
+Nodata: an alpha or mask band has the first word. Without one, a pixel is nodata only where *all* bands equal
+the declared value, so a white roof under ``nodata=255`` stays imagery as long as one band differs. A number
+given by the user replaces what the file declares; ``"none"`` declares every pixel to be data. Pixels that are
+not finite in some band never are.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from pyproj import Geod, Transformer
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from crispmap.errors import InputError, PairingError
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt", ".jp2")
+
+Nodata = Literal["file", "none"] | float
+
+
+class Window(NamedTuple):
+    """A rectangle of pixels; it may reach beyond the raster."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def intersection(self, other: "Window") -> "Window":
+        """The common part; its height or width is 0 where there is none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        bottom = min(self.row + self.height, other.row + other.height)
+        right = min(self.col + self.width, other.col + other.width)
+        return Window(row, col, max(0, bottom - row), max(0, right - col))
+
+    def slices_in(self, outer: "Window") -> tuple[slice, slice]:
+        """Where this window lies in an array that holds ``outer``."""
+        row, col = self.row - outer.row, self.col - outer.col
+        return slice(row, row + self.height), slice(col, col + self.width)
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a raster file is, without its pixels.
+
+    Attributes:
+        path: The file.
+        height: Rows.
+        width: Columns.
+        bands: The 1-based numbers of the bands that hold imagery; alpha is not one of them.
+        dtype: The pixels' type as numpy names it.
+        transform: Pixel (column, row) to map coordinates; the identity where the file has none.
+        crs: The coordinate reference system, or None.
+        nodata: The declared nodata value, or None.
+        masked: Whether an alpha or mask band says which pixels hold data.
+    """
+
+    path: Path
+    height: int
+    width: int
+    bands: tuple[int, ...]
+    dtype: str
+    transform: rasterio.Affine
+    crs: rasterio.CRS | None
+    nodata: float | None
+    masked: bool
+
+    @classmethod
+    def of(cls, path: str | Path) -> "Raster":
+        """Looks at a file.
+
+        Raises:
+            InputError: If it cannot be read, or holds complex numbers.
+        """
+        with opened(path) as file:
+            if np.dtype(file.dtypes[0]).kind == "c":
+                raise InputError(f"{path} holds complex numbers; give imagery of integers or floats")
+            alpha = _alpha_bands(file)
+            return cls(
+                path=Path(path),
+                height=file.height,
+                width=file.width,
+                bands=tuple(i for i in file.indexes if i not in alpha),
+                dtype=file.dtypes[0],
+                transform=file.transform,
+                crs=file.crs,
+                nodata=file.nodata,
+                masked=bool(alpha) or MaskFlags.per_dataset in file.mask_flag_enums[0],
+            )
+
+    @property
+    def window(self) -> Window:
+        """The whole of it."""
+        return Window(0, 0, self.height, self.width)
+
+    @property
+    def located(self) -> bool:
+        """Whether it has a place on the ground."""
+        return self.crs is not None and not self.transform.is_identity
+
+    @property
+    def resolution(self) -> float | None:
+        """The side of a pixel on the ground in metres (geometric mean of both), at the centre; None if unknown."""
+        if not self.located:
+            return None
+        width, height = _pixel_size(self)
+        return math.sqrt(width * height)
+
+    def read(self, window: Window, nodata: Nodata = "file") -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Reads a part, which may reach beyond the raster.
+
+        Args:
+            window: What to read.
+            nodata: ``"file"`` for the file's own word, ``"none"``, or a value that replaces it.
+
+        Returns:
+            The pixels (bands, height, width) in the file's type and where they hold data (height, width);
+            beyond the raster they are zero and hold none.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        pixels: NDArray[Any] = np.zeros((len(self.bands), window.height, window.width), self.dtype)
+        valid = np.zeros((window.height, window.width), bool)
+        inside = window.intersection(self.window)
+        if not inside.height or not inside.width:
+            return pixels, valid
+        rows, cols = inside.slices_in(window)
+        part = RasterioWindow(inside.col, inside.row, inside.width, inside.height)  # type: ignore[call-arg]
+        with opened(self.path) as file:
+            found = file.read(self.bands, window=part)
+            pixels[:, rows, cols] = found
+            if nodata == "file" and self.masked:
+                # GDAL's own dataset mask would let a declared nodata value overrule the alpha band
+                alpha = _alpha_bands(file)
+                opaque = file.read(alpha[0], window=part) if alpha else file.dataset_mask(window=part)
+                valid[rows, cols] = opaque > 0
+            else:
+                valid[rows, cols] = ~_equals(found, self.nodata if nodata == "file" else nodata).all(axis=0)
+        if pixels.dtype.kind == "f":
+            valid &= np.isfinite(pixels).all(axis=0)
+        return pixels, valid
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[rasterio.DatasetReader]:
+    """Opens a raster; whatever goes wrong while reading it becomes an `InputError` that names it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
+            file = rasterio.open(path)
+        with file:
+            yield file
+    except RasterioError as error:
+        if not Path(path).exists():
+            raise InputError(f"image not found: {path}") from error
+        raise InputError(f"{path} cannot be read as a raster; is it whole? ({error})") from error
+
+
+def raster_files(folder: Path) -> list[Path]:
+    """The rasters directly in a folder, by name.
+
+    Raises:
+        InputError: If there are none.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES)
+    if not files:
+        raise InputError(f"no images in {folder}; looked for {', '.join(RASTER_SUFFIXES)}")
+    return files
+
+
+def check_same_grid(one: Raster, other: Raster) -> None:
+    """Checks that two rasters have the same pixels: size and, where both have a place, place.
+
+    Raises:
+        PairingError: If they differ by more than a twentieth of a pixel anywhere.
+    """
+    if (one.height, one.width) != (other.height, other.width):
+        raise PairingError(
+            f"{one.path} is {one.width}×{one.height} pixels but {other.path} is {other.width}×{other.height}; "
+            "they must share one grid"
+        )
+    if not (one.located and other.located):
+        return
+    if one.crs != other.crs:
+        raise PairingError(f"{one.path} is in {one.crs} but {other.path} is in {other.crs}; warp one to the other")
+    for corner in ((0, 0), (0, one.height), (one.width, 0), (one.width, one.height)):
+        col, row = ~other.transform @ (one.transform @ corner)
+        if max(abs(col - corner[0]), abs(row - corner[1])) > 0.05:
+            raise PairingError(
+                f"{one.path} lies {col - corner[0]:+.2f} columns and {row - corner[1]:+.2f} rows from {other.path}; "
+                "they must share one grid"
+            )
+
+
+def parse_nodata(text: str | float | None) -> Nodata:
+    """Reads the value of ``--nodata``: nothing (the file's word), ``none`` or a number.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if text is None:
+        return "file"
+    if text == "none":
+        return "none"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"nodata is 'none' or a number, not '{text}'") from None
+
+
+def _alpha_bands(file: rasterio.DatasetReader) -> list[int]:
+    return [i for i, kind in zip(file.indexes, file.colorinterp, strict=True) if kind == ColorInterp.alpha]
+
+
+def _equals(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bool_]:
+    if value is None or isinstance(value, str):
+        return np.zeros(pixels.shape, bool)
+    return np.isnan(pixels) if math.isnan(value) else pixels == value
+
+
+def _pixel_size(raster: Raster) -> tuple[float, float]:
+    """Width and height in metres: the CRS's own unit where it is true to scale, else along the ellipsoid."""
+    t, crs = raster.transform, raster.crs
+    if crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857:
+        unit = crs.linear_units_factor[1]
+        return math.hypot(t.a, t.d) * unit, math.hypot(t.b, t.e) * unit
+    col, row = raster.width / 2, raster.height / 2
+    corners = [t @ (col, row), t @ (col + 1, row), t @ (col, row + 1)]
+    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*zip(*corners, strict=True))
+    _, _, distance = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
+    return float(distance[0]), float(distance[1])

@@ -1,0 +1,54 @@
+"""Bringing pixels to another scale: area means, with pixels that hold no data left out of the mean."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+
+def resample(
+    pixels: NDArray[Any], valid: NDArray[np.bool_], shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Resamples an image: area means when it shrinks, linear interpolation when it grows.
+
+    Args:
+        pixels: (bands, height, width).
+        valid: Where they hold data, (height, width).
+        shape: The new height and width.
+
+    Returns:
+        The new pixels (bands, *shape) and where at least half of their weight held data. They cover the same
+        ground: corner falls on corner, as with GDAL's decimated reads.
+    """
+    if shape == valid.shape:
+        return pixels.astype(np.float32), valid
+    rows, cols = _weights(valid.shape[0], shape[0]), _weights(valid.shape[1], shape[1])
+
+    def apply(plane: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray((cols @ (rows @ plane).T).T, dtype=np.float32)
+
+    if valid.all():
+        return np.stack([apply(band.astype(np.float32)) for band in pixels]), np.ones(shape, bool)
+    weight = apply(valid.astype(np.float32))
+    sums = np.stack([apply(np.where(valid, band, 0).astype(np.float32)) for band in pixels])
+    return sums / np.maximum(weight, 1e-6), weight >= 0.5
+
+
+def _weights(before: int, after: int) -> csr_array:
+    """The (after, before) matrix that resamples one axis; its rows sum to 1."""
+    step = before / after
+    if step >= 1:  # the share of each old pixel that a new one covers
+        edges = np.arange(after + 1) * step
+        first, span = np.floor(edges[:-1]).astype(int), int(np.ceil(step)) + 1
+        old = first[:, None] + np.arange(span)
+        weight = np.minimum(old + 1, edges[1:, None]) - np.maximum(old, edges[:-1, None])
+    else:  # between the two old centres around each new one
+        centre = (np.arange(after) + 0.5) * step - 0.5
+        old = np.floor(centre).astype(int)[:, None] + np.arange(2)
+        weight = 1 - np.abs(old - centre[:, None])
+    weight = np.maximum(weight, 0)
+    old = np.clip(old, 0, before - 1)
+    row = np.broadcast_to(np.arange(after)[:, None], old.shape)
+    matrix = csr_array((weight.ravel(), (row.ravel(), old.ravel())), shape=(after, before), dtype=np.float32)
+    return csr_array(matrix.multiply(1 / matrix.sum(axis=1)[:, None]))
