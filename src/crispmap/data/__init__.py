@@ -1,0 +1,1 @@
+"""Where samples come from: windows over scenes, from folders or made up."""

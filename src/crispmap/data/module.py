@@ -1,0 +1,65 @@
+"""The Lightning data module: training windows at random, validation windows on a grid."""
+
+import os
+from collections.abc import Sequence
+
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from crispmap.data.scene import Region
+from crispmap.data.statistics import Statistics
+from crispmap.data.windows import EpochSampler, GridWindows, TrainingWindows
+
+
+class WindowDataModule(LightningDataModule):
+    """Batches of ``{"image": (N, bands, H, W) float32, "label": (N, H, W) uint8}``.
+
+    Args:
+        train: Where training windows may lie.
+        val: What validation covers.
+        window: Side of a window in pixels that the network sees.
+        batch_size: Windows a step.
+        steps_per_epoch: Steps between two validations.
+        seed: Every training sample is a pure function of it and of the sample's number.
+        class_share: The share of training windows placed so that they contain the class.
+        val_windows: At most so many validation windows.
+        statistics: Of the imagery, for photometric changes; none are made without it.
+        workers: Loader processes; by default one a core but one, at most eight.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Region],
+        val: Sequence[Region],
+        *,
+        window: int,
+        batch_size: int,
+        steps_per_epoch: int,
+        seed: int,
+        class_share: float = 0.75,
+        val_windows: int = 200,
+        statistics: Statistics | None = None,
+        workers: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.train_windows = TrainingWindows(train, window, seed, class_share, statistics)
+        self.val_windows = GridWindows(val, window, val_windows)
+        self.batch_size = batch_size
+        self.samples_per_epoch = steps_per_epoch * batch_size
+        self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Windows drawn at random."""
+        return DataLoader(
+            self.train_windows,
+            self.batch_size,
+            sampler=EpochSampler(self.samples_per_epoch),
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=False,
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Windows on a grid."""
+        return DataLoader(self.val_windows, self.batch_size, num_workers=self.workers)

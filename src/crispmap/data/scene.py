@@ -1,0 +1,109 @@
+"""A scene: an image with its labels, of which any window can be read as a training sample."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.data.labels import Label
+from crispmap.geo.raster import Nodata, Raster, Window
+from crispmap.geo.resample import resample
+from crispmap.geo.vector import Footprints
+
+IGNORED = 255
+
+
+class Sample(NamedTuple):
+    """A window as the network sees it.
+
+    Attributes:
+        image: (bands, height, width) float32 in the units of the file, NaN where there is no data.
+        label: (height, width) uint8: 1 the class, 0 the rest, 255 ignored.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image with its labels.
+
+    Attributes:
+        image: The raster.
+        label: What is known about it.
+        scale: The share of its own pixels a side to which it is brought.
+        nodata: How the image's nodata is told.
+        area: Where the labels are complete, in the image's CRS; everywhere if None.
+    """
+
+    image: Raster
+    label: Label
+    scale: float = 1.0
+    nodata: Nodata = "file"
+    area: Footprints | None = None
+
+    def read(self, window: Window, shape: tuple[int, int]) -> Sample:
+        """Reads a window and brings it to a shape.
+
+        What is nodata, outside the image or outside the area is ignored. A pixel belongs to the class if at
+        least half of its known ground does.
+        """
+        pixels, valid = self.image.read(window, self.nodata)
+        mask, known = self.label.read(window)
+        known = known & valid
+        if self.area is not None:
+            known &= self.area.burn(self.image, window)
+        image, seen = resample(pixels, valid, shape)
+        image[:, ~seen] = np.nan
+        share, sure = resample(mask[None], known, shape)
+        return Sample(image, np.where(sure & seen, share[0] >= 0.5, IGNORED).astype(np.uint8))
+
+    def side(self, size: int) -> int:
+        """How many of the image's own pixels a window covers that the network sees with ``size`` pixels."""
+        return max(1, round(size / self.scale))
+
+    @cached_property
+    def anchors(self) -> NDArray[np.int64]:
+        """Pixels of the class (row, column), shaped (n, 2), those outside the area left out."""
+        anchors = self.label.anchors()
+        if self.area is None:
+            return anchors
+        inside = [self.area.burn(self.image, Window(int(row), int(col), 1, 1))[0, 0] for row, col in anchors]
+        return anchors[np.array(inside, bool)]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of a scene from which windows may be taken."""
+
+    scene: Scene
+    window: Window
+
+    @cached_property
+    def anchors(self) -> NDArray[np.int64]:
+        """The scene's anchors inside the region."""
+        start = np.array([self.window.row, self.window.col])
+        inside = (self.scene.anchors >= start) & (
+            self.scene.anchors < start + [self.window.height, self.window.width]
+        )
+        return self.scene.anchors[inside.all(axis=1)]
+
+    def read(self, window: Window, size: int) -> Sample:
+        """Reads a square window as ``size`` pixels a side; nothing outside the region is seen."""
+        sample = self.scene.read(window, (size, size))
+        inside = window.intersection(self.window)
+        if inside == window:
+            return sample
+        ratio = size / window.height
+        rows, cols = inside.slices_in(window)
+        outside = np.ones((size, size), bool)
+        outside[
+            round(rows.start * ratio) : round(rows.stop * ratio),
+            round(cols.start * ratio) : round(cols.stop * ratio),
+        ] = False
+        sample.image[:, outside] = np.nan
+        sample.label[outside] = IGNORED
+        return sample

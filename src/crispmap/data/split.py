@@ -1,0 +1,93 @@
+"""Train and validation parts by space: one straight cut, never a draw among neighbours.
+
+Neighbouring windows share buildings, streets and light, so a random split lets a network be examined on what it
+has seen. The cut runs across the longer axis of the ground that the scenes cover, where a given share of the
+class lies beyond it. Images without a place on the ground are taken as a row in the natural order of their
+names, because tiles are named by row and column.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from rasterio.warp import transform_bounds
+
+from crispmap.data.scene import Region, Scene
+from crispmap.errors import InputError
+from crispmap.geo.raster import Window
+
+
+def split_by_space(scenes: Sequence[Scene], window: int, share: float = 0.2) -> tuple[list[Region], list[Region]]:
+    """Cuts scenes into a training and a validation part.
+
+    Args:
+        scenes: In natural order of their names.
+        window: Side of a training window in pixels that the network sees.
+        share: The share of the class (counted by anchors) that is kept for validation.
+
+    Returns:
+        The regions for training and those for validation. A scene that the cut runs through is divided, with
+        half a window left out between the parts, if each part then holds a window or if it is the only scene;
+        otherwise it goes where its middle is.
+
+    Raises:
+        InputError: If one part would hold nothing of the class.
+    """
+    spans, along_rows = _spans(scenes)
+    places = np.concatenate(
+        [
+            low + _fractions(scene, along_rows) * (high - low)
+            for scene, (low, high) in zip(scenes, spans, strict=True)
+        ]
+    )
+    cut = float(np.quantile(places, 1 - share))
+    train: list[Region] = []
+    val: list[Region] = []
+    for scene, (low, high) in zip(scenes, spans, strict=True):
+        length = scene.image.height if along_rows else scene.image.width
+        at = round((cut - low) / (high - low) * length)
+        side = scene.side(window)
+        if 0 < at < length and (len(scenes) == 1 or side <= at - side // 4 and side <= length - at - side // 4):
+            gap = side // 4
+            train.append(_part(scene, along_rows, 0, max(1, at - gap)))
+            val.append(_part(scene, along_rows, min(length - 1, at + gap), length))
+        else:
+            (train if at > length / 2 else val).append(Region(scene, scene.image.window))
+    if not any(len(region.anchors) for region in train) or not any(len(region.anchors) for region in val):
+        raise InputError(
+            f"{len(scenes)} images hold too little of the class to keep a part of the ground for validation; "
+            "give --val-images and --val-labels"
+        )
+    return train, val
+
+
+def _spans(scenes: Sequence[Scene]) -> tuple[list[tuple[float, float]], bool]:
+    """Where each scene begins and ends along the axis of the cut, and whether that axis runs down its rows."""
+    if not all(scene.image.located for scene in scenes):
+        ends = np.cumsum([0, *(scene.image.width for scene in scenes)])
+        return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), False
+    boxes = np.array([_bounds(scene) for scene in scenes])
+    west, south, east, north = *boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)
+    along_rows = north - south > (east - west) * math.cos(math.radians((north + south) / 2))
+    if along_rows:  # rows run from north to south
+        return [(-box[3], -box[1]) for box in boxes.tolist()], True
+    return [(box[0], box[2]) for box in boxes.tolist()], False
+
+
+def _bounds(scene: Scene) -> tuple[float, float, float, float]:
+    image = scene.image
+    corners = [image.transform @ (col, row) for col in (0, image.width) for row in (0, image.height)]
+    xs, ys = zip(*corners, strict=True)
+    west, south, east, north = transform_bounds(image.crs, "EPSG:4326", min(xs), min(ys), max(xs), max(ys))
+    return west, south, east, north
+
+
+def _fractions(scene: Scene, along_rows: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    length = scene.image.height if along_rows else scene.image.width
+    return (scene.anchors[:, 0 if along_rows else 1] + 0.5) / length
+
+
+def _part(scene: Scene, along_rows: bool, start: int, stop: int) -> Region:
+    height, width = scene.image.height, scene.image.width
+    window = Window(start, 0, stop - start, width) if along_rows else Window(0, start, height, stop - start)
+    return Region(scene, window)

@@ -1,0 +1,149 @@
+"""Masks on disk: which pixels are foreground, and of which of them anything is known.
+
+{0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground above half of the
+full scale. The full scale follows from the largest value: 1, 255 or 65535. Files that belong together are
+read on one scale (`check_mask_set`), because a tile without a building does not show by itself which it has.
+
+Nodata: an alpha or mask band has the first word. A declared nodata value is often just the background or, in
+files of two values, the class; it means "nothing is known here" only where it is neither: not 0, and not the
+only value beside 0.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crispmap.errors import InputError
+from crispmap.geo.raster import Nodata, Raster, Window
+
+_PIXELS_AT_ONCE = 2**24
+_SLACK = 0.01  # how far probabilities may leave 0…1 after resampling with a filter that overshoots
+
+
+@dataclass(frozen=True)
+class MaskRaster:
+    """A raster of one class, looked through once.
+
+    Attributes:
+        raster: The file, reduced to one band.
+        maximum: The largest value among its pixels that hold data.
+        full_scale: The value that stands for certainty: 1, 255 or 65535; infinite where values go beyond.
+        nodata: What tells pixels without data: a value, ``"none"``, or ``"file"`` for an alpha or mask band.
+        class_is_nodata: Whether the file declares its only value beside 0 as nodata, which it is not, then.
+    """
+
+    raster: Raster
+    maximum: float
+    full_scale: float
+    nodata: Nodata
+    class_is_nodata: bool = False
+
+    @classmethod
+    def of(cls, path: str | Path, nodata: Nodata = "file") -> "MaskRaster":
+        """Looks through a file, block by block.
+
+        Args:
+            path: The file.
+            nodata: ``"file"`` for the file's own word, ``"none"``, or a value that replaces it.
+
+        Raises:
+            InputError: If it cannot be read, has bands that differ, or values below 0.
+        """
+        raster = Raster.of(path)
+        in_doubt = None
+        if nodata == "file" and not raster.masked:
+            nodata = raster.nodata or "none"  # 0 is the background
+            in_doubt = nodata if nodata != "none" and nodata > 0 else None
+        lowest, highest, seen = 0.0, 0.0, False
+        for window in _blocks(raster.window):
+            pixels, valid = raster.read(window, "none" if in_doubt is not None else nodata)
+            if (pixels != pixels[0])[:, valid].any():
+                raise InputError(f"{path} has {len(pixels)} bands that differ; give a mask of one band")
+            values = pixels[0][valid]
+            if in_doubt is not None:
+                seen = seen or bool((values == in_doubt).any())
+                values = values[values != in_doubt]
+            if values.size:
+                lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+        if lowest < -_SLACK:
+            raise InputError(
+                f"{path} has values from {lowest:g} to {highest:g}; give a mask, or probabilities from 0 to 1"
+            )
+        raster = replace(raster, bands=raster.bands[:1])
+        if in_doubt is not None and seen and highest == 0:
+            return cls(raster, in_doubt, _full_scale(in_doubt), "none", class_is_nodata=True)
+        return cls(raster, highest, _full_scale(highest), nodata)
+
+    @property
+    def has_foreground(self) -> bool:
+        """Whether any pixel is foreground."""
+        return self.maximum > self.full_scale / 2
+
+    def read(self, window: Window, threshold: float = 0.5) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Reads a part, which may reach beyond the raster.
+
+        Args:
+            window: What to read.
+            threshold: The share of the full scale above which a pixel is foreground.
+
+        Returns:
+            Where the foreground is and where the pixels hold data, each (height, width). What holds no data
+            is not foreground.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        pixels, valid = self.raster.read(window, self.nodata)
+        return (pixels[0] > threshold * self.full_scale) & valid, valid
+
+
+def check_mask_set(masks: Sequence[MaskRaster]) -> list[MaskRaster]:
+    """Judges masks that belong together, such as the labels of one training set.
+
+    Args:
+        masks: The masks; integers share one scale, floats another.
+
+    Returns:
+        The same masks, in order, on their common scale and with their common word on nodata.
+
+    Raises:
+        InputError: If the largest value of all reaches half of no full scale, as with numbers of classes.
+    """
+    judged = list(masks)
+    # where one file of a set has another class value, a declared nodata value is what it says in all of them
+    really_nodata = {mask.raster.nodata for mask in masks if mask.maximum > 0 and not mask.class_is_nodata}
+    for i, mask in enumerate(judged):
+        if mask.class_is_nodata and mask.raster.nodata in really_nodata:
+            judged[i] = replace(mask, maximum=0.0, nodata=mask.maximum, class_is_nodata=False)
+    for kind in {_kind(mask) for mask in judged}:
+        largest = max((mask for mask in judged if _kind(mask) == kind), key=lambda mask: mask.maximum)
+        full_scale = _full_scale(largest.maximum)
+        if 1 + _SLACK < largest.maximum < full_scale / 2:
+            raise InputError(
+                f"values run 0…{largest.maximum:g} in {largest.raster.path}: neither {{0,1}} nor {{0,255}}; "
+                "make a mask of one class first"
+            )
+        judged = [replace(mask, full_scale=full_scale) if _kind(mask) == kind else mask for mask in judged]
+    return judged
+
+
+def _kind(mask: MaskRaster) -> str:
+    return "float" if np.dtype(mask.raster.dtype).kind == "f" else "integer"
+
+
+def _full_scale(highest: float) -> float:
+    for scale in (1, 255, 65535):
+        if highest <= scale * (1 + _SLACK):
+            return float(scale)
+    return math.inf
+
+
+def _blocks(window: Window) -> Iterator[Window]:
+    """Strips over the full width, from top to bottom."""
+    step = max(1, _PIXELS_AT_ONCE // max(1, window.width))
+    for row in range(0, window.height, step):
+        yield Window(row, 0, min(step, window.height - row), window.width)
