@@ -1,0 +1,258 @@
+"""Training: from imagery and labels on disk to a run folder with a model in it."""
+
+import inspect
+import logging
+import shutil
+import warnings
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import nn
+
+from crispmap import __version__
+from crispmap.callbacks import EpochLine
+from crispmap.data.folder import check_alike, find_scenes
+from crispmap.data.module import WindowDataModule
+from crispmap.data.scene import Region
+from crispmap.data.split import split_by_space
+from crispmap.data.statistics import Statistics, measure
+from crispmap.errors import SettingError
+from crispmap.geo.raster import parse_nodata
+from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
+from crispmap.models import MODEL_FILE, ModelSpec, SegmentationModel, load_model
+from crispmap.settings import FitSettings
+from crispmap.task import SegmentationTask
+from crispmap.whole import whole_file
+
+log = logging.getLogger("crispmap")
+
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.csv"
+_RUN_PARTS = (MODEL_FILE, CONFIG_FILE, METRICS_FILE, "hparams.yaml", "checkpoints", "tensorboard")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What came of a run.
+
+    Attributes:
+        run: Its folder.
+        metrics: The validation metrics of the checkpoint that was kept.
+    """
+
+    run: Path
+    metrics: dict[str, float]
+
+
+def fit(settings: FitSettings) -> FitResult:
+    """Trains a network and leaves in ``settings.out`` all that is needed to predict with it.
+
+    Written: ``model.pt`` (weights of the best checkpoint by validation IoU, normalisation, bands, classes, ground
+    resolution), ``config.yaml`` (the settings, which give the run again), ``metrics.csv`` and ``tensorboard/``
+    (what was logged), ``checkpoints/`` (best and last).
+
+    Raises:
+        CrispmapError: If settings or data cannot work; nothing has been written then.
+    """
+    loss = build_loss(settings.loss)
+    check_trainer_arguments(settings.trainer)
+    train, val = find_regions(settings)
+    spec, model = _model(settings, train)
+    run = settings.out
+    _clear(run)
+    (run / CONFIG_FILE).write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
+    log.info(
+        "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",
+        *(len({id(region.scene) for region in part}) for part in (train, val)),
+        *(sum(len(region.anchors) for region in part) for part in (train, val)),
+        spec.architecture,
+        spec.encoder,
+        sum(p.numel() for p in model.parameters()) / 1e6,
+    )
+    data = WindowDataModule(
+        train,
+        val,
+        window=settings.data.window,
+        batch_size=settings.data.batch_size,
+        steps_per_epoch=settings.epoch,
+        seed=settings.seed,
+        class_share=settings.data.class_share,
+        val_windows=settings.data.val_windows,
+        statistics=Statistics(spec.mean, spec.std) if settings.data.photometric else None,
+        workers=settings.data.workers,
+    )
+    task = SegmentationTask(
+        model,
+        loss,
+        total_steps=settings.steps,
+        learning_rate=settings.optim.learning_rate,
+        weight_decay=settings.optim.weight_decay,
+    )
+    best = ModelCheckpoint(
+        run / "checkpoints", filename="best", monitor="val/iou", mode="max", save_last=True, enable_version_counter=False
+    )
+    _trainer(settings, best).fit(task, datamodule=data)
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    kept = load_model(best.best_model_path)
+    metrics = _metrics_at(run / METRICS_FILE, int(checkpoint["global_step"]))
+    kept.spec = replace(spec, training=_provenance(settings, metrics))
+    with whole_file(run / MODEL_FILE) as path:
+        kept.save(path)
+    return FitResult(run, metrics)
+
+
+def build_loss(given: str | dict[str, Any] | None) -> nn.Module:
+    """Makes a loss from its class path, as in YAML; BCE + IoU with the boundary term ramped in by default.
+
+    Raises:
+        SettingError: If it cannot be made.
+    """
+    if given is None:
+        return MixedLoss(boundary=BoundaryLoss(), region=IoULoss(), pixel=BCELoss(), weight=RampWeight(to=0.5))
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("loss", type=nn.Module)
+    try:
+        loss: nn.Module = parser.instantiate_classes(parser.parse_object({"loss": given})).loss
+    except SettingError:
+        raise
+    except Exception as error:  # whatever a constructor may raise
+        raise SettingError(f"--loss cannot be made: {str(error).strip()}") from error
+    return loss
+
+
+def check_trainer_arguments(arguments: dict[str, Any]) -> None:
+    """Checks that Lightning's Trainer knows them.
+
+    Raises:
+        SettingError: If it does not, or if `fit` sets them itself.
+    """
+    ours = {"max_steps", "max_epochs", "logger", "callbacks", "default_root_dir", "check_val_every_n_epoch"}
+    known = set(inspect.signature(Trainer).parameters) - ours
+    for name in arguments:
+        if name not in known:
+            raise SettingError(f"--trainer.{name} is not to be set; there are {', '.join(sorted(known))}")
+
+
+def find_regions(settings: FitSettings) -> tuple[list[Region], list[Region]]:
+    """The ground for training and that for validation: named, or cut from each other by space.
+
+    Raises:
+        InputError: If the data cannot be used.
+        PairingError: If images and labels do not belong together.
+    """
+    how: dict[str, Any] = {
+        "area": settings.area,
+        "nodata": parse_nodata(settings.nodata),
+        "scale": settings.scale,
+        "resolution": settings.resolution,
+    }
+    scenes = find_scenes(settings.images, settings.labels, **how)
+    if settings.val_images is None or settings.val_labels is None:
+        return split_by_space(scenes, settings.data.window, settings.data.val_share)
+    others = find_scenes(settings.val_images, settings.val_labels, **how)
+    check_alike([scenes[0].image, others[0].image])
+    return tuple([Region(s, s.image.window) for s in part] for part in (scenes, others))  # type: ignore[return-value]
+
+
+def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, SegmentationModel]:
+    seed_everything(settings.seed, verbose=False)
+    image = train[0].scene.image
+    seen = [r.scene.image.resolution / r.scene.scale for r in train if r.scene.image.resolution]
+    here: dict[str, Any] = {
+        "window": settings.data.window,
+        "scale": settings.scale,
+        "resolution": settings.resolution,
+        "trained_resolution": float(np.median(seen)) if seen else None,
+    }
+    if settings.init is not None:
+        start = load_model(settings.init)
+        if (start.spec.bands, start.spec.dtype) != (len(image.bands), image.dtype):
+            raise SettingError(
+                f"{settings.init} was trained on {start.spec.bands} bands of {start.spec.dtype}, but {image.path.name} "
+                f"has {len(image.bands)} of {image.dtype}; leave out --init"
+            )
+        start.spec = replace(start.spec, **here)
+        return start.spec, start
+    statistics = measure([region.scene for region in train], settings.seed)
+    spec = ModelSpec(
+        architecture=settings.model.architecture,
+        encoder=settings.model.encoder,
+        decoder_channels=tuple(settings.model.decoder_channels),
+        bands=len(image.bands),
+        dtype=image.dtype,
+        mean=statistics.mean,
+        std=statistics.std,
+        **here,
+    )
+    return spec, SegmentationModel(spec, settings.model.weights)
+
+
+def _trainer(settings: FitSettings, best: ModelCheckpoint) -> Trainer:
+    callbacks: list[Callback] = [best, EpochLine()]
+    if settings.optim.patience is not None:
+        callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
+    show = RichProgressBar(leave=False)
+    callbacks.append(show)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+    return Trainer(
+        **{
+            "precision": _precision(),
+            "enable_model_summary": False,
+            "log_every_n_steps": 10,
+            "num_sanity_val_steps": 0,
+        }
+        | settings.trainer,
+        max_steps=settings.steps,
+        max_epochs=-1,
+        logger=[CSVLogger(settings.out, name="", version=""), TensorBoardLogger(settings.out, "tensorboard", "")],
+        callbacks=callbacks,
+        default_root_dir=settings.out,
+    )
+
+
+def _precision() -> Any:
+    """Half the width where the processor computes with it; the master weights stay float32."""
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def _clear(run: Path) -> None:
+    """Makes the run folder; of an older run there, only what it wrote is removed."""
+    run.mkdir(parents=True, exist_ok=True)
+    for name in _RUN_PARTS:
+        part = run / name
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _metrics_at(file: Path, step: int) -> dict[str, float]:
+    """The validation metrics that were logged at a step."""
+    rows = [line.split(",") for line in file.read_text().splitlines()]
+    names, found = rows[0], {}
+    for row in rows[1:]:
+        values = dict(zip(names, row, strict=True))
+        if values.get("val/iou") and int(values["step"]) == step - 1:
+            found = {name: float(value) for name, value in values.items() if name.startswith("val/")}
+    return found
+
+
+def _provenance(settings: FitSettings, metrics: dict[str, float]) -> dict[str, Any]:
+    return {
+        "settings": settings.plain(),
+        "metrics": metrics,
+        "versions": {"crispmap": __version__}
+        | {name: version(name) for name in ("torch", "segmentation_models_pytorch", "lightning")},
+    }

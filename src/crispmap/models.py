@@ -1,0 +1,154 @@
+"""Networks by name, and the files that hold everything needed to predict with one."""
+
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crispmap.errors import InputError, ModelError, SettingError
+from crispmap.geo.raster import Raster
+
+MODEL_FILE = "model.pt"
+_STRIDE = 32  # what every encoder of depth 5 divides height and width by
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a network is and what it expects; written beside its weights.
+
+    Attributes:
+        architecture: A class of segmentation_models_pytorch, such as Unet or DeepLabV3Plus.
+        encoder: An encoder by the name that library gives it.
+        decoder_channels: Widths of the decoder's stages; the library's default where empty.
+        bands: How many bands an image has.
+        dtype: The type of the imagery it was trained on.
+        mean: Per band, measured on the training imagery.
+        std: Per band.
+        classes: What the output channels mark.
+        scale: Imagery is brought to this share of its own pixels a side before the network sees it.
+        resolution: Instead of `scale`: metres a pixel that the network sees.
+        trained_resolution: Metres a pixel that it saw in training, where that is known.
+        window: The side of its training windows, in pixels that it sees.
+    """
+
+    architecture: str
+    encoder: str
+    bands: int
+    dtype: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    window: int
+    decoder_channels: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ("building",)
+    scale: float = 1.0
+    resolution: float | None = None
+    trained_resolution: float | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def scale_of(self, raster: Raster) -> float:
+        """The share of its own pixels a side to which a raster is brought for this network.
+
+        Raises:
+            InputError: If the network wants a ground resolution and the raster's is not known.
+        """
+        if self.resolution is None:
+            return self.scale
+        if raster.resolution is None:
+            raise InputError(
+                f"{raster.path} has no CRS, so its ground resolution is unknown, but the model works at "
+                f"{self.resolution:g} m; assign a CRS to the image"
+            )
+        return raster.resolution / self.resolution
+
+
+class SegmentationModel(nn.Module):
+    """A network with its normalisation inside: raw pixel values in, logits out.
+
+    Convention: input float32 (N, bands, H, W) in the units of the files, NaN where there is no data; output
+    logits (N, classes, H, W). Any height and width will do: the input is padded to what the encoder divides by.
+    """
+
+    def __init__(self, spec: ModelSpec, weights: str | None = None) -> None:
+        """Builds the network.
+
+        Args:
+            spec: What to build.
+            weights: Pretrained encoder weights by the library's name ("imagenet"), or None.
+
+        Raises:
+            SettingError: If the architecture, the encoder or its weights have no such name.
+            ModelError: If the weights cannot be had.
+        """
+        super().__init__()
+        self.spec = spec
+        self.network = _network(spec, weights)
+        shape = (1, spec.bands, 1, 1)
+        self.register_buffer("mean", torch.tensor(spec.mean, dtype=torch.float32).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std, dtype=torch.float32).view(shape), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of raw imagery."""
+        height, width = image.shape[-2:]
+        x = torch.nan_to_num((image - self.mean) / self.std, nan=0.0, posinf=0.0, neginf=0.0)
+        x = F.pad(x, (0, -width % _STRIDE, 0, -height % _STRIDE))
+        logits: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
+        return logits[..., :height, :width]
+
+    def save(self, path: Path) -> None:
+        """Writes the weights and the specification into one file."""
+        torch.save({"crispmap": asdict(self.spec), "state_dict": self.state_dict()}, path)
+
+
+def load_model(path: str | Path) -> SegmentationModel:
+    """Loads a trained model, executing nothing that its file holds.
+
+    Args:
+        path: A run folder, its model.pt, or a checkpoint of one of its epochs.
+
+    Returns:
+        The model in evaluation mode, on the CPU.
+
+    Raises:
+        ModelError: If there is no model there.
+    """
+    path = Path(path)
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.exists():
+        hint = "; has `crispmap fit` finished there?" if path.is_dir() else ""
+        raise ModelError(f"no model at {file}{hint}")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        spec = _spec(content["crispmap"])
+        state = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
+        model = SegmentationModel(spec)
+        model.load_state_dict({name: value for name, value in state.items() if name.startswith("network.")})
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, TypeError, ValueError) as e:
+        raise ModelError(f"{file} is not a crispmap model: {str(e).splitlines()[0] if str(e) else 'damaged'}") from e
+    return model.eval()
+
+
+def _spec(content: dict[str, Any]) -> ModelSpec:
+    known = {f.name: f.type for f in fields(ModelSpec)}
+    tuples = {"mean", "std", "decoder_channels", "classes"}
+    return ModelSpec(**{k: tuple(v) if k in tuples else v for k, v in content.items() if k in known})
+
+
+def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
+    import segmentation_models_pytorch as smp
+
+    settings: dict[str, Any] = {"in_channels": spec.bands, "classes": len(spec.classes)}
+    if spec.decoder_channels:
+        settings["decoder_channels"] = spec.decoder_channels
+    architectures = {name.lower(): name for name in vars(smp) if name[0].isupper()}
+    if spec.architecture.lower() not in architectures:
+        raise SettingError(f"no architecture '{spec.architecture}'; there are {', '.join(sorted(architectures))}")
+    try:
+        network: nn.Module = smp.create_model(spec.architecture, spec.encoder, weights, **settings)
+    except KeyError as error:
+        raise SettingError(str(error).strip("'\"")) from error
+    return network

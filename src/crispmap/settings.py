@@ -1,0 +1,166 @@
+"""What `crispmap fit` can be told, as plain dataclasses: the command line and YAML files are made from them.
+
+Free of torch, so that ``--help`` is.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crispmap.errors import SettingError
+
+
+@dataclass
+class DataSettings:
+    """How samples are taken.
+
+    Attributes:
+        window: Side of a training window, in pixels that the network sees.
+        batch_size: Windows a step.
+        class_share: The share of training windows placed so that they contain the class; the others fall anywhere.
+        val_share: The share of the class kept for validation when no validation images are given.
+        val_windows: At most so many validation windows.
+        photometric: Whether training windows are shown in varied light.
+        workers: Loader processes; by default one a core but one, at most eight.
+    """
+
+    window: int = 256
+    batch_size: int = 8
+    class_share: float = 0.75
+    val_share: float = 0.2
+    val_windows: int = 200
+    photometric: bool = True
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        _at_least("--data.window", self.window, 32)
+        _at_least("--data.batch_size", self.batch_size, 1)
+        _at_least("--data.val_windows", self.val_windows, 1)
+        _within("--data.class_share", self.class_share, 0, 1)
+        _within("--data.val_share", self.val_share, 0.01, 0.9)
+
+
+@dataclass
+class ModelSettings:
+    """Which network is trained.
+
+    Attributes:
+        architecture: A class of segmentation_models_pytorch: Unet, UnetPlusPlus, MAnet, FPN, DeepLabV3Plus, …
+        encoder: An encoder by the name that library gives it.
+        weights: Pretrained encoder weights, "imagenet" for most encoders; they are downloaded once. Worth having.
+        decoder_channels: Widths of the decoder's stages; [] for the library's own.
+    """
+
+    architecture: str = "Unet"
+    encoder: str = "resnet18"
+    weights: str | None = None
+    decoder_channels: list[int] = field(default_factory=list)
+
+
+@dataclass
+class OptimSettings:
+    """How the weights are moved.
+
+    Attributes:
+        learning_rate: The highest of the cycle.
+        weight_decay: Of AdamW.
+        patience: Stop early after so many validations without a better IoU; never if null.
+    """
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        _within("--optim.learning_rate", self.learning_rate, 1e-8, 10)
+        _within("--optim.weight_decay", self.weight_decay, 0, 10)
+        if self.patience is not None:
+            _at_least("--optim.patience", self.patience, 1)
+
+
+@dataclass
+class FitSettings:
+    """Everything about one training run.
+
+    Attributes:
+        images: A raster or a folder of rasters.
+        labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile).
+        out: The folder of the run.
+        val_images: Images to validate on; without them a part of the ground is kept for that.
+        val_labels: Their labels.
+        area: Polygons inside which the labels are complete; pixels outside are ignored.
+        nodata: "none", or a value that replaces what the images declare.
+        scale: Train on imagery reduced to this share of its pixels a side.
+        resolution: Instead of scale: the metres a pixel to which imagery is brought.
+        init: A run whose network and weights are the start.
+        steps: Of the optimiser.
+        steps_per_epoch: Steps between two validations; by default a tenth of all, at most 500.
+        seed: Of everything random.
+        loss: A loss by its class path, alone or with init_args; BCE + IoU with the boundary term by default.
+        data: How samples are taken.
+        model: Which network is trained.
+        optim: How the weights are moved.
+        trainer: Arguments of Lightning's Trainer, such as accelerator, devices, precision, max_time.
+    """
+
+    images: Path
+    labels: Path
+    out: Path
+    val_images: Path | None = None
+    val_labels: Path | None = None
+    area: Path | None = None
+    nodata: str | float | None = None
+    scale: float = 1.0
+    resolution: float | None = None
+    init: Path | None = None
+    steps: int = 1000
+    steps_per_epoch: int | None = None
+    seed: int = 0
+    loss: str | dict[str, Any] | None = None
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the ranges and what excludes what."""
+        _at_least("--steps", self.steps, 1)
+        _at_least("--seed", self.seed, 0)
+        _within("--scale", self.scale, 0.01, 4)
+        if self.steps_per_epoch is not None:
+            _at_least("--steps-per-epoch", self.steps_per_epoch, 1)
+        if self.resolution is not None:
+            _within("--resolution", self.resolution, 0.001, 1000)
+            if self.scale != 1.0:
+                raise SettingError("--scale and --resolution exclude each other; give one of them")
+        if (self.val_images is None) != (self.val_labels is None):
+            raise SettingError("--val-images and --val-labels belong together; give both or neither")
+
+    @property
+    def epoch(self) -> int:
+        """Steps between two validations."""
+        return min(self.steps, self.steps_per_epoch or min(500, max(1, self.steps // 10)))
+
+    def plain(self) -> dict[str, Any]:
+        """Nested dictionaries of plain values, as YAML holds them."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _at_least(flag: str, value: int, least: int) -> None:
+    if value < least:
+        raise SettingError(f"{flag} is {value}; it must be at least {least}")
+
+
+def _within(flag: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise SettingError(f"{flag} is {value}; it must be from {least} to {most}")
