@@ -1,0 +1,224 @@
+"""The metric classes: what they read, how they accumulate, and that batching changes nothing."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
+
+from crispmap import BinaryBoundaryF1, BinaryBoundaryIoU, BinaryF1, BinaryIoU, BinaryPerimeterRatio
+from crispmap.errors import SettingError
+from crispmap.functional import (
+    boundary_counts,
+    boundary_f1,
+    boundary_iou,
+    boundary_iou_counts,
+    confusion_counts,
+    f1,
+    iou,
+    perimeter_counts,
+    perimeter_ratio,
+)
+
+
+def csurka(**settings):
+    return BinaryBoundaryF1("csurka", 2.5, **settings)
+
+
+def pixels(**settings):
+    return BinaryBoundaryF1("pixels", 2.0, **settings)
+
+
+def band(**settings):
+    return BinaryBoundaryIoU(3, **settings)
+
+
+TWINS = {
+    BinaryIoU: lambda p, t, v: iou(confusion_counts(p, t, v)),
+    BinaryF1: lambda p, t, v: f1(confusion_counts(p, t, v)),
+    csurka: lambda p, t, v: boundary_f1(boundary_counts(p, t, [2.5], "csurka", v), "csurka")[0],
+    pixels: lambda p, t, v: boundary_f1(boundary_counts(p, t, [2.0], "pixels", v), "pixels")[0],
+    band: lambda p, t, v: boundary_iou(boundary_iou_counts(p, t, 3, v)),
+    BinaryPerimeterRatio: lambda p, t, v: perimeter_ratio(perimeter_counts(p, t, v)),
+}
+
+
+def images(n=7, height=31, width=44, seed=0):
+    """Smooth probabilities, and truth that is near them; one truth and one prediction are empty."""
+    generator = torch.Generator().manual_seed(seed)
+    smooth = F.avg_pool2d(torch.rand(n, 1, height, width, generator=generator), 7, 1, 3)[:, 0]
+    probability = ((smooth - 0.5) * 8 + 0.5).clamp(0.01, 0.99)
+    truth = (smooth + 0.02 * torch.rand(smooth.shape, generator=generator) > 0.51).long()
+    truth[1], probability[2] = 0, 0.01
+    return probability, truth
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_equals_its_functional_twin_and_does_not_depend_on_batches(make):
+    probability, truth = images()
+    truth[:, 4:9, 5:20] = 255
+    expected = TWINS[make](probability > 0.5, truth == 1, truth != 255)
+    values = []
+    for order, sizes in ((range(7), [7]), (range(7), [1] * 7), ([6, 2, 0, 5, 1, 3, 4], [2, 4, 1])):
+        metric = make(ignore_index=255)
+        for chosen in torch.tensor(order).split(sizes):
+            metric.update(probability[chosen], truth[chosen])
+        values.append(metric.compute())
+    assert 0 < expected < 1.5
+    assert values[0].item() == pytest.approx(expected.item(), abs=1e-11)
+    assert torch.equal(values[0], values[1])
+    assert torch.equal(values[0], values[2])
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_masks_probabilities_and_logits_mean_the_same(make):
+    probability, truth = images()
+    metric = make()
+    expected = metric(probability, truth)
+    for preds in (
+        probability > 0.5,
+        (probability > 0.5).byte(),
+        (probability > 0.5).byte() * 255,
+        probability.logit(),
+        probability[:, None],
+        probability.double(),
+    ):
+        for target in (truth, truth[:, None], truth.bool(), truth.byte() * 255):
+            assert torch.equal(make()(preds, target), expected)
+
+
+def test_threshold_holds_for_probabilities_and_logits():
+    probability, truth = images()
+    expected = iou(confusion_counts(probability > 0.7, truth == 1))
+    assert torch.equal(BinaryIoU(threshold=0.7)(probability, truth), expected)
+    assert torch.equal(BinaryIoU(threshold=0.7)(probability.logit(), truth), expected)
+
+
+def test_an_image_of_logits_does_not_change_how_its_neighbours_are_read():
+    probability, truth = images()
+    mixed = torch.cat([probability[:4], probability[4:].logit()])
+    assert torch.equal(BinaryIoU()(mixed, truth), BinaryIoU()(probability, truth))
+
+
+def test_area_scores_equal_torchmetrics():
+    probability, truth = images()
+    truth[:, :3] = -1
+    for ours, theirs in ((BinaryIoU, BinaryJaccardIndex), (BinaryF1, BinaryF1Score)):
+        found = ours(ignore_index=-1)(probability, truth)
+        assert found.item() == pytest.approx(theirs(ignore_index=-1)(probability, truth).item(), abs=1e-6)
+
+
+def test_boundary_f1_equals_scipy_image_by_image():
+    probability, truth = images()
+    cross = ndimage.generate_binary_structure(2, 1)
+    scores = []
+    for pred, true in zip((probability > 0.5).numpy(), (truth == 1).numpy(), strict=True):
+        edges = [mask & ~ndimage.binary_erosion(mask, cross) for mask in (pred, true)]
+        if not edges[0].any() or not edges[1].any():
+            continue
+        distances = [ndimage.distance_transform_edt(~edge) for edge in edges]
+        precision, recall = (distances[1][edges[0]] < 2.5).mean(), (distances[0][edges[1]] < 2.5).mean()
+        scores.append(2 * precision * recall / (precision + recall))
+    assert len(scores) == 5
+    metric = csurka()
+    for i in range(7):
+        metric.update(probability[i : i + 1], truth[i : i + 1])
+    assert metric.compute().item() == pytest.approx(np.mean(scores), abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("make", "both", "only_truth", "only_pred"),
+    [
+        (BinaryIoU, math.nan, 0, 0),
+        (BinaryF1, math.nan, 0, 0),
+        (csurka, math.nan, math.nan, math.nan),
+        (pixels, 1, 0, 0),
+        (band, math.nan, 0, 0),
+        (BinaryPerimeterRatio, math.nan, 0, math.nan),
+    ],
+)
+def test_empty_masks(make, both, only_truth, only_pred):
+    empty = torch.zeros(1, 9, 9, dtype=torch.bool)
+    some = F.pad(torch.ones(1, 3, 3, dtype=torch.bool), (3, 3, 3, 3))
+    for pred, truth, expected in ((empty, empty, both), (empty, some, only_truth), (some, empty, only_pred)):
+        assert make()(pred, truth).item() == pytest.approx(expected, nan_ok=True)
+    assert make()(some, some).item() == 1
+    ignored = torch.full((1, 9, 9), 255, dtype=torch.uint8)
+    assert make(ignore_index=255)(some, ignored).item() == pytest.approx(both, nan_ok=True)
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_states_are_summed_over_processes_and_are_whole_numbers(make):
+    probability, truth = images()
+    whole, first, second = make(), make(), make()
+    whole.update(probability, truth)
+    first.update(probability[:3], truth[:3])
+    second.update(probability[3:], truth[3:])
+    for name, reduce in whole._reductions.items():  # as torchmetrics does when it gathers from all processes
+        states = torch.stack([getattr(first, name), getattr(second, name)])
+        assert states.dtype == torch.int64
+        assert torch.equal(reduce(states), getattr(whole, name))
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_copies_pickles_resets_and_collections(make):
+    probability, truth = images()
+    metric = make()
+    value = metric(probability, truth)
+    assert torch.equal(copy.deepcopy(metric).compute(), value)
+    assert torch.equal(pickle.loads(pickle.dumps(metric)).compute(), value)
+    metric.reset()
+    assert torch.equal(metric(probability, truth), value)
+    collection = MetricCollection({"one": make(), "other": make()})
+    collection.update(probability, truth)
+    assert torch.equal(collection.compute()["one"], value)
+
+
+def test_a_collection_keeps_apart_what_counts_alike_only_by_chance():
+    probability, truth = images()
+    tolerances = {"near": BinaryBoundaryF1("pixels", 1.0), "far": BinaryBoundaryF1("pixels", 3.0)}
+    collection = MetricCollection(tolerances | {"iou": BinaryIoU(), "f1": BinaryF1()})
+    for i in range(0, 7, 2):
+        collection.update(probability[i : i + 2], truth[i : i + 2])
+    found = collection.compute()
+    for name, tolerance in (("near", 1.0), ("far", 3.0)):
+        assert found[name] == BinaryBoundaryF1("pixels", tolerance)(probability, truth)
+    assert found["iou"] == BinaryIoU()(probability, truth)
+    assert found["f1"] == BinaryF1()(probability, truth)
+
+
+def test_boundary_iou_takes_chengs_width_by_default():
+    probability, truth = images(3, 200, 150)
+    assert torch.equal(BinaryBoundaryIoU()(probability, truth), BinaryBoundaryIoU(5)(probability, truth))
+    assert not torch.equal(BinaryBoundaryIoU()(probability, truth), BinaryBoundaryIoU(4)(probability, truth))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BinaryIoU(threshold=1.2), "threshold is 1.2; give a probability from 0 to 1"),
+        (lambda: BinaryBoundaryF1("bfscore"), "convention is 'bfscore'; allowed are 'csurka', 'pixels'"),
+        (lambda: BinaryBoundaryF1(tolerance=0), "tolerance is 0; give a number of pixels greater than 0"),
+        (lambda: BinaryBoundaryF1(tolerance=math.nan), "tolerance is nan"),
+        (lambda: BinaryBoundaryIoU(0), "width is 0; a band is at least 1 pixel wide"),
+        (
+            lambda: BinaryIoU()(torch.rand(2, 3, 8, 8), torch.ones(2, 8, 8).long()),
+            r"must both be .*; found \(2, 3, 8, 8\) and \(2, 8, 8\)",
+        ),
+        (lambda: BinaryIoU()(torch.rand(2, 8, 8), torch.ones(2, 8, 9).long()), r"found \(2, 8, 8\) and \(2, 8, 9\)"),
+        (lambda: BinaryIoU()(torch.rand(8, 8), torch.ones(8, 8).long()), r"found \(8, 8\) and \(8, 8\)"),
+        (
+            lambda: BinaryIoU()(torch.rand(2, 8, 8), torch.ones(2, 8, 8)),
+            "target must be a mask .*; found torch.float32",
+        ),
+    ],
+)
+def test_mistakes_are_named(make, message):
+    with pytest.raises(SettingError, match=message):
+        make()
