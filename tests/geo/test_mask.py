@@ -11,9 +11,7 @@ from crispmap.geo.raster import Window
 
 def write(path: Path, *bands, dtype="uint8", **profile) -> Path:
     height, width = np.shape(bands[0])
-    with rasterio.open(
-        path, "w", height=height, width=width, count=len(bands), dtype=dtype, **profile
-    ) as file:
+    with rasterio.open(path, "w", height=height, width=width, count=len(bands), dtype=dtype, **profile) as file:
         file.write(np.array(bands, dtype))
     return path
 
@@ -30,7 +28,7 @@ def read(mask: MaskRaster, **settings):
         ([[0, 127], [128, 255]], "uint8", 255, [[0, 0], [1, 1]]),
         ([[0, 255], [200, 90]], "uint16", 255, [[0, 1], [1, 0]]),
         ([[0, 65535], [40000, 30000]], "uint16", 65535, [[0, 1], [1, 0]]),
-        ([[0.0, 0.49], [0.51, 1.0]], "float32", 1, [[0, 0], [1, 1]]),
+        ([[0.0, 0.49], [0.5, 1.0]], "float32", 1, [[0, 0], [1, 1]]),
         ([[0.0, 1.004], [-0.004, 0.3]], "float32", 1, [[0, 1], [0, 0]]),
         ([[0, 0], [0, 0]], "uint8", 1, [[0, 0], [0, 0]]),
     ],
@@ -92,8 +90,8 @@ class TestNodata:
         path = write(tmp_path / "m.tif", [[0, nodata]], dtype="float32", nodata=nodata)
         assert read(MaskRaster.of(path))[1].tolist() == [[True, False]]
 
-    def test_an_alpha_band_has_the_word(self, tmp_path):
-        path = write(tmp_path / "m.png", [[0, 255, 255]], [[255, 255, 0]], driver="PNG")
+    def test_an_alpha_band_goes_before_the_declared_value(self, tmp_path):
+        path = write(tmp_path / "m.png", [[0, 255, 255]], [[255, 255, 0]], driver="PNG", nodata=255)
         found, valid = read(MaskRaster.of(path))
         assert found.tolist() == [[False, True, False]]
         assert valid.tolist() == [[True, True, False]]
@@ -108,8 +106,7 @@ class TestBands:
     def test_equal_bands_count_as_one(self, tmp_path):
         band = [[0, 255], [255, 0]]
         assert (
-            read(MaskRaster.of(write(tmp_path / "m.tif", band, band, band)))[0].tolist()
-            == np.equal(band, 255).tolist()
+            read(MaskRaster.of(write(tmp_path / "m.tif", band, band, band)))[0].tolist() == np.equal(band, 255).tolist()
         )
 
     def test_bands_that_differ_are_refused(self, tmp_path):
@@ -120,9 +117,7 @@ class TestBands:
 class TestSet:
     def test_an_empty_tile_is_read_on_the_scale_of_the_others(self, tmp_path):
         full = MaskRaster.of(write(tmp_path / "full.tif", [[0, 255]]))
-        specks = MaskRaster.of(
-            write(tmp_path / "specks.tif", [[0, 1]])
-        )  # as JPEG leaves them in an empty tile
+        specks = MaskRaster.of(write(tmp_path / "specks.tif", [[0, 1]]))  # as JPEG leaves them in an empty tile
         assert specks.has_foreground
         _, judged = check_mask_set([full, specks])
         assert not judged.has_foreground

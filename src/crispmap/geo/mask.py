@@ -1,7 +1,7 @@
 """Masks on disk: which pixels are foreground, and of which of them anything is known.
 
-{0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground above half of the
-full scale. The full scale follows from the largest value: 1, 255 or 65535. Files that belong together are
+{0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground from half of the
+full scale on. The full scale follows from the largest value: 1, 255 or 65535. Files that belong together are
 read on one scale (`check_mask_set`), because a tile without a building does not show by itself which it has.
 
 Nodata: an alpha or mask band has the first word. A declared nodata value is often just the background or, in
@@ -81,14 +81,14 @@ class MaskRaster:
     @property
     def has_foreground(self) -> bool:
         """Whether any pixel is foreground."""
-        return self.maximum > self.full_scale / 2
+        return self.maximum >= self.full_scale / 2
 
     def read(self, window: Window, threshold: float = 0.5) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Reads a part, which may reach beyond the raster.
 
         Args:
             window: What to read.
-            threshold: The share of the full scale above which a pixel is foreground.
+            threshold: The share of the full scale from which on a pixel is foreground.
 
         Returns:
             Where the foreground is and where the pixels hold data, each (height, width). What holds no data
@@ -98,7 +98,7 @@ class MaskRaster:
             InputError: If the file cannot be read.
         """
         pixels, valid = self.raster.read(window, self.nodata)
-        return (pixels[0] > threshold * self.full_scale) & valid, valid
+        return (pixels[0] >= threshold * self.full_scale) & valid, valid
 
 
 def check_mask_set(masks: Sequence[MaskRaster]) -> list[MaskRaster]:
