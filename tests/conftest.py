@@ -20,7 +20,7 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def write_raster():
     """Writes a GeoTIFF (or PNG) for a test: `write_raster(path, pixels, crs=..., transform=..., nodata=...)`."""
 

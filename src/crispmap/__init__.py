@@ -18,7 +18,13 @@ if TYPE_CHECKING:
         RampWeight,
         SensitivitySpecificityLoss,
     )
-    from crispmap.metrics import BinaryBoundaryF1, BinaryBoundaryIoU, BinaryF1, BinaryIoU, BinaryPerimeterRatio
+    from crispmap.metrics import (
+        BinaryBoundaryF1,
+        BinaryBoundaryIoU,
+        BinaryF1,
+        BinaryIoU,
+        BinaryPerimeterRatio,
+    )
 
 __version__ = "0.1.0"
 

@@ -1,32 +1,43 @@
 """What watches a training run."""
 
 import logging
-import math
-import time
+from contextlib import ExitStack
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from crispmap.progress import progress_bar
+
 log = logging.getLogger("crispmap")
 
-
-class EpochLine(Callback):
-    """One line in the log for each validation: where the run is, its metrics, and the time left."""
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._start = time.monotonic()
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the line; the task has logged its metrics by then."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
-        metrics = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
-        shown = "  ".join(f"{name} {metrics[name]:.3f}" for name in ("iou", "boundary_f1", "perimeter_ratio"))
-        spent = time.monotonic() - self._start
-        done, steps = trainer.global_step, max(1, trainer.max_steps)
-        left = spent / done * (steps - done) if done else math.nan
-        log.info("step %d/%d  %s  %s left", done, steps, shown, _clock(left))
+_SHOWN = ("val/iou", "val/boundary_f1", "val/perimeter_ratio")
 
 
-def _clock(seconds: float) -> str:
-    return "?" if math.isnan(seconds) else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+class ProgressLines(Callback):
+    """A bar over all the steps of the run, and a line in the log with the metrics of each validation."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts up the bar."""
+        self._stack = ExitStack()
+        self._bar = self._stack.enter_context(progress_bar("training", trainer.max_steps))
+        self._bar.advance(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Moves the bar on."""
+        self._bar.advance()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the line."""
+        if not trainer.sanity_checking and trainer.is_global_zero:
+            metrics = trainer.callback_metrics
+            shown = "  ".join(f"{name.removeprefix('val/')} {float(metrics[name]):.3f}" for name in _SHOWN)
+            log.info("step %d of %d: %s", trainer.global_step, trainer.max_steps, shown)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the bar down."""
+        self._stack.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Takes the bar down."""
+        if hasattr(self, "_stack"):
+            self._stack.close()

@@ -1,5 +1,6 @@
 """Training: from imagery and labels on disk to a run folder with a model in it."""
 
+import csv
 import inspect
 import logging
 import shutil
@@ -14,12 +15,12 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 
 from crispmap import __version__
-from crispmap.callbacks import EpochLine
+from crispmap.callbacks import ProgressLines
 from crispmap.data.folder import check_alike, find_scenes
 from crispmap.data.module import WindowDataModule
 from crispmap.data.scene import Region
@@ -46,7 +47,7 @@ class FitResult:
 
     Attributes:
         run: Its folder.
-        metrics: The validation metrics of the checkpoint that was kept.
+        metrics: Step and validation metrics of the checkpoint that was kept, as `validations` has them.
     """
 
     run: Path
@@ -66,7 +67,16 @@ def fit(settings: FitSettings) -> FitResult:
     loss = build_loss(settings.loss)
     check_trainer_arguments(settings.trainer)
     train, val = find_regions(settings)
+    if settings.model.weights is not None:
+        log.info("looking for the pretrained weights '%s'", settings.model.weights)
     spec, model = _model(settings, train)
+    task = SegmentationTask(
+        model,
+        loss,
+        total_steps=settings.steps,
+        learning_rate=settings.optim.learning_rate,
+        weight_decay=settings.optim.weight_decay,
+    )
     run = settings.out
     _clear(run)
     (run / CONFIG_FILE).write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
@@ -83,6 +93,7 @@ def fit(settings: FitSettings) -> FitResult:
         val,
         window=settings.data.window,
         batch_size=settings.data.batch_size,
+        steps=settings.steps,
         steps_per_epoch=settings.epoch,
         seed=settings.seed,
         class_share=settings.data.class_share,
@@ -90,24 +101,33 @@ def fit(settings: FitSettings) -> FitResult:
         statistics=Statistics(spec.mean, spec.std) if settings.data.photometric else None,
         workers=settings.data.workers,
     )
-    task = SegmentationTask(
-        model,
-        loss,
-        total_steps=settings.steps,
-        learning_rate=settings.optim.learning_rate,
-        weight_decay=settings.optim.weight_decay,
-    )
     best = ModelCheckpoint(
-        run / "checkpoints", filename="best", monitor="val/iou", mode="max", save_last=True, enable_version_counter=False
+        run / "checkpoints",
+        filename="best",
+        monitor="val/iou",
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
     )
     _trainer(settings, best).fit(task, datamodule=data)
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     kept = load_model(best.best_model_path)
-    metrics = _metrics_at(run / METRICS_FILE, int(checkpoint["global_step"]))
+    metrics = next(row for row in validations(run) if row["step"] == checkpoint["global_step"])
     kept.spec = replace(spec, training=_provenance(settings, metrics))
     with whole_file(run / MODEL_FILE) as path:
         kept.save(path)
     return FitResult(run, metrics)
+
+
+def validations(run: Path) -> list[dict[str, float]]:
+    """What a run logged at each validation: ``step`` (steps done) and the metrics, named without ``val/``."""
+    with (run / METRICS_FILE).open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["val/iou"]]
+    return [
+        {"step": float(row["step"]) + 1}
+        | {name.removeprefix("val/"): float(value) for name, value in row.items() if name.startswith("val/")}
+        for row in rows
+    ]
 
 
 def build_loss(given: str | dict[str, Any] | None) -> nn.Module:
@@ -121,7 +141,7 @@ def build_loss(given: str | dict[str, Any] | None) -> nn.Module:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("loss", type=nn.Module)
     try:
-        loss: nn.Module = parser.instantiate_classes(parser.parse_object({"loss": given})).loss
+        loss: nn.Module = parser.instantiate(parser.parse_object({"loss": given})).loss
     except SettingError:
         raise
     except Exception as error:  # whatever a constructor may raise
@@ -135,7 +155,14 @@ def check_trainer_arguments(arguments: dict[str, Any]) -> None:
     Raises:
         SettingError: If it does not, or if `fit` sets them itself.
     """
-    ours = {"max_steps", "max_epochs", "logger", "callbacks", "default_root_dir", "check_val_every_n_epoch"}
+    ours = {
+        "max_steps",
+        "max_epochs",
+        "reload_dataloaders_every_n_epochs",
+        "logger",
+        "callbacks",
+        "default_root_dir",
+    }
     known = set(inspect.signature(Trainer).parameters) - ours
     for name in arguments:
         if name not in known:
@@ -197,24 +224,27 @@ def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, Segme
 
 
 def _trainer(settings: FitSettings, best: ModelCheckpoint) -> Trainer:
-    callbacks: list[Callback] = [best, EpochLine()]
+    callbacks: list[Callback] = [best, ProgressLines()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
-    show = RichProgressBar(leave=False)
-    callbacks.append(show)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     return Trainer(
         **{
             "precision": _precision(),
             "enable_model_summary": False,
+            "enable_progress_bar": False,
             "log_every_n_steps": 10,
             "num_sanity_val_steps": 0,
         }
         | settings.trainer,
         max_steps=settings.steps,
         max_epochs=-1,
-        logger=[CSVLogger(settings.out, name="", version=""), TensorBoardLogger(settings.out, "tensorboard", "")],
+        reload_dataloaders_every_n_epochs=1,
+        logger=[
+            CSVLogger(settings.out, name="", version=""),
+            TensorBoardLogger(settings.out, "tensorboard", ""),
+        ],
         callbacks=callbacks,
         default_root_dir=settings.out,
     )
@@ -236,17 +266,6 @@ def _clear(run: Path) -> None:
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
-
-
-def _metrics_at(file: Path, step: int) -> dict[str, float]:
-    """The validation metrics that were logged at a step."""
-    rows = [line.split(",") for line in file.read_text().splitlines()]
-    names, found = rows[0], {}
-    for row in rows[1:]:
-        values = dict(zip(names, row, strict=True))
-        if values.get("val/iou") and int(values["step"]) == step - 1:
-            found = {name: float(value) for name, value in values.items() if name.startswith("val/")}
-    return found
 
 
 def _provenance(settings: FitSettings, metrics: dict[str, float]) -> dict[str, Any]:

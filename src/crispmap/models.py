@@ -1,7 +1,7 @@
 """Networks by name, and the files that hold everything needed to predict with one."""
 
-import pickle
-import zipfile
+import logging
+import warnings
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,8 @@ class SegmentationModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.network = _network(spec, weights)
+        self.mean: Tensor
+        self.std: Tensor
         shape = (1, spec.bands, 1, 1)
         self.register_buffer("mean", torch.tensor(spec.mean, dtype=torch.float32).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std, dtype=torch.float32).view(shape), persistent=False)
@@ -122,20 +124,31 @@ def load_model(path: str | Path) -> SegmentationModel:
         hint = "; has `crispmap fit` finished there?" if path.is_dir() else ""
         raise ModelError(f"no model at {file}{hint}")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        spec = _spec(content["crispmap"])
-        state = {name.removeprefix("model."): value for name, value in content["state_dict"].items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about foreign files, which are refused below
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        spec, states = _spec(content["crispmap"]), content["state_dict"].items()
+    except OSError:
+        raise
+    except Exception as error:  # foreign bytes can fail anywhere; torch's words would advise to trust them
+        raise ModelError(
+            f"{file} is not a crispmap model, or is damaged; give a folder that `crispmap fit` wrote"
+        ) from error
+    try:
         model = SegmentationModel(spec)
+        state = {name.removeprefix("model."): value for name, value in states}
         model.load_state_dict({name: value for name, value in state.items() if name.startswith("network.")})
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, KeyError, TypeError, ValueError) as e:
-        raise ModelError(f"{file} is not a crispmap model: {str(e).splitlines()[0] if str(e) else 'damaged'}") from e
+    except (SettingError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{file} does not hold a network that can be built here: {reason}") from error
     return model.eval()
 
 
 def _spec(content: dict[str, Any]) -> ModelSpec:
-    known = {f.name: f.type for f in fields(ModelSpec)}
+    known = {f.name for f in fields(ModelSpec)}
     tuples = {"mean", "std", "decoder_channels", "classes"}
-    return ModelSpec(**{k: tuple(v) if k in tuples else v for k, v in content.items() if k in known})
+    values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in content.items() if k in known}
+    return ModelSpec(**values)
 
 
 def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
@@ -144,11 +157,24 @@ def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
     settings: dict[str, Any] = {"in_channels": spec.bands, "classes": len(spec.classes)}
     if spec.decoder_channels:
         settings["decoder_channels"] = spec.decoder_channels
-    architectures = {name.lower(): name for name in vars(smp) if name[0].isupper()}
-    if spec.architecture.lower() not in architectures:
-        raise SettingError(f"no architecture '{spec.architecture}'; there are {', '.join(sorted(architectures))}")
+    architectures = [network.__name__ for network in smp.MODEL_ARCHITECTURES_MAPPING.values()]
+    if spec.architecture not in architectures:
+        raise SettingError(f"no architecture '{spec.architecture}'; there are {', '.join(architectures)}")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every retry
     try:
         network: nn.Module = smp.create_model(spec.architecture, spec.encoder, weights, **settings)
-    except KeyError as error:
-        raise SettingError(str(error).strip("'\"")) from error
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:  # no such encoder, weights or shape
+        raise SettingError(f"{spec.architecture} with {spec.encoder}: {_line(error)}") from error
+    except Exception as error:  # whatever a failed download may raise
+        if weights is None:
+            raise
+        raise ModelError(
+            f"the pretrained weights '{weights}' of {spec.encoder} cannot be had ({_line(error)}); connect to the "
+            "internet, or train from scratch with --model.weights null, or start from a run with --init"
+        ) from error
     return network
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]

@@ -145,15 +145,7 @@ class FitSettings:
 
     def plain(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as YAML holds them."""
-        return _plain(asdict(self))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
 
 
 def _at_least(flag: str, value: int, least: int) -> None:

@@ -82,9 +82,7 @@ class SegmentationTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with one cycle of the learning rate."""
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = OneCycleLR(optimizer, self.learning_rate, total_steps=self.total_steps + 1, pct_start=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -101,6 +99,6 @@ def _ignoring(loss: nn.Module) -> nn.Module:
             "choose a loss that has one"
         )
     for part in knowing:
-        if part.ignore_index is None:
-            part.ignore_index = IGNORED
+        if getattr(part, "ignore_index", None) is None:
+            setattr(part, "ignore_index", IGNORED)  # noqa: B010 - a Module's own attribute, unknown to the type
     return loss

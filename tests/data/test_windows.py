@@ -9,7 +9,7 @@ from crispmap.data.folder import find_scenes
 from crispmap.data.scene import Region, Sample
 from crispmap.data.split import split_by_space
 from crispmap.data.statistics import Statistics, measure
-from crispmap.data.windows import EpochSampler, GridWindows, TrainingWindows
+from crispmap.data.windows import GridWindows, TrainingWindows
 from crispmap.errors import InputError
 from crispmap.geo.raster import Window
 
@@ -47,15 +47,9 @@ def test_workers_do_not_change_what_is_drawn(scenes):
     windows = TrainingWindows(whole(scenes), 32, seed=1)
     epochs = []
     for workers in (0, 2):
-        loader = DataLoader(windows, 4, sampler=EpochSampler(12), num_workers=workers)
+        loader = DataLoader(windows, 4, sampler=range(5, 17), num_workers=workers)
         epochs.append(torch.cat([batch["label"] for batch in loader]))
     assert torch.equal(*epochs)
-
-
-def test_epochs_go_on_where_the_last_one_ended():
-    sampler = EpochSampler(6)
-    sampler.set_epoch(2)
-    assert list(sampler) == [12, 13, 14, 15, 16, 17]
 
 
 def test_the_stated_share_of_windows_holds_the_class(scenes):
@@ -115,6 +109,12 @@ class TestSplit:
         (one,), (two,) = train, val
         assert {one.scene.image.path, two.scene.image.path} == {scenes[0].image.path}
         assert two.window.col - (one.window.col + one.window.width) == 8
+
+    def test_a_single_image_narrower_than_two_windows_is_cut_all_the_same(self, scenes):
+        (one,), (two,) = split_by_space(scenes[:1], 128, share=0.3)
+        assert len(one.anchors)
+        assert len(two.anchors)
+        assert two.window.col == one.window.width
 
     def test_images_without_a_place_follow_their_names(self, tmp_path, write_raster):
         for i in (1, 2, 10, 11):

@@ -4,6 +4,7 @@ Each module has ``build_parser()`` and ``run(args)``. Both stay free of torch un
 paths among them have been looked at, so that ``--help`` and a mistyped path answer at once.
 """
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"crispmap: no command '{command}'; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    _log_to_stderr()
     try:
         module = import_module(f"crispmap.cli.{command}")
         module.run(module.build_parser().parse_args(arguments[1:]))
@@ -72,6 +74,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"crispmap {command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+class _StderrHandler(logging.Handler):
+    """Prints to whatever standard error is at the moment, so that lines go above a progress bar, not through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("crispmap")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        logger.addHandler(_StderrHandler())
 
 
 def _complain(command: str, message: str) -> int:

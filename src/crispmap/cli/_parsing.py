@@ -31,16 +31,20 @@ class CommandParser(ArgumentParser):
     def __init__(self, command: str = "", summary: str = "", example: str = "", **settings: Any) -> None:
         if command:
             lines = "\n".join(f"  {line}" for line in example.strip().splitlines())
-            settings |= {"prog": f"crispmap {command}", "description": summary, "epilog": f"example:\n{lines}"}
+            settings |= {
+                "prog": f"crispmap {command}",
+                "description": summary,
+                "epilog": f"example:\n{lines}",
+            }
         super().__init__(**{"formatter_class": _HelpFormatter} | settings)
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parses the arguments, dashes and underscores alike in the flags."""
         return super().parse_args([self._known(arg) for arg in args or []], *more, **settings)
 
-    def format_help(self) -> str:
+    def format_help(self, *settings: Any) -> str:
         """The help, its flags with dashes."""
-        text = _LONG_FLAG.sub(lambda flag: flag[0].replace("_", "-"), super().format_help())
+        text = _LONG_FLAG.sub(lambda flag: flag[0].replace("_", "-"), super().format_help(*settings))
         return re.sub(r"<class\s+'Path'>", "path", text).replace("type: Path", "type: path")
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

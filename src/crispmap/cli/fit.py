@@ -1,6 +1,5 @@
 """``crispmap fit``: train a network on imagery with labels."""
 
-import logging
 from typing import Any
 
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
@@ -38,10 +37,9 @@ def run(args: Any) -> None:
         if (path := getattr(settings, name)) is not None:
             existing_path(path, f"--{name.replace('_', '-')}")
     free_path(settings.out, overwrite=overwrite)
-    logging.getLogger("crispmap").setLevel(logging.INFO)
 
     from crispmap.fit import fit
 
     result = fit(settings)
-    scores = ", ".join(f"{name.removeprefix('val/')} {value:.3f}" for name, value in result.metrics.items())
-    print(f"{result.run}: a model to predict with; on validation {scores}")
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items() if name != "step")
+    print(f"{result.run}: the model of step {result.metrics['step']:.0f}; on validation {scores}")

@@ -11,7 +11,7 @@ from crispmap.geo.mask import MaskRaster
 from crispmap.geo.raster import Raster, Window
 from crispmap.geo.vector import Footprints
 
-_CELL = 64  # pixels a side: a mask gives one anchor for every such cell that holds the class
+_CELL = 32  # pixels a side: a mask gives one anchor for every such cell that holds the class
 
 
 class Label(Protocol):
@@ -35,7 +35,7 @@ class RasterLabel:
         return self.mask.read(window)
 
     def anchors(self) -> NDArray[np.int64]:
-        """One pixel of the class for each cell of 64 pixels a side that holds any."""
+        """One pixel of the class for each cell of 32 pixels a side that holds any."""
         height, width = self.mask.raster.height, self.mask.raster.width
         found = [np.empty((0, 2), np.int64)]
         for row in range(0, height, _CELL):
@@ -64,4 +64,4 @@ class VectorLabel:
         cols, rows = ~self.raster.transform @ (points[:, 0], points[:, 1])
         pixels = np.floor(np.column_stack([rows, cols])).astype(np.int64)
         inside = (pixels >= 0) & (pixels < (self.raster.height, self.raster.width))
-        return pixels[inside.all(axis=1)]
+        return np.asarray(pixels[inside.all(axis=1)])

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from crispmap.data.scene import Region
 from crispmap.data.statistics import Statistics
-from crispmap.data.windows import EpochSampler, GridWindows, TrainingWindows
+from crispmap.data.windows import GridWindows, TrainingWindows
 
 
 class WindowDataModule(LightningDataModule):
@@ -20,7 +20,8 @@ class WindowDataModule(LightningDataModule):
         val: What validation covers.
         window: Side of a window in pixels that the network sees.
         batch_size: Windows a step.
-        steps_per_epoch: Steps between two validations.
+        steps: Of the whole run.
+        steps_per_epoch: Steps between two validations; the last epoch is shorter where they do not divide the run.
         seed: Every training sample is a pure function of it and of the sample's number.
         class_share: The share of training windows placed so that they contain the class.
         val_windows: At most so many validation windows.
@@ -35,6 +36,7 @@ class WindowDataModule(LightningDataModule):
         *,
         window: int,
         batch_size: int,
+        steps: int,
         steps_per_epoch: int,
         seed: int,
         class_share: float = 0.75,
@@ -46,19 +48,20 @@ class WindowDataModule(LightningDataModule):
         self.train_windows = TrainingWindows(train, window, seed, class_share, statistics)
         self.val_windows = GridWindows(val, window, val_windows)
         self.batch_size = batch_size
-        self.samples_per_epoch = steps_per_epoch * batch_size
+        self.steps = steps
+        self.steps_per_epoch = steps_per_epoch
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Windows drawn at random."""
-        return DataLoader(
-            self.train_windows,
-            self.batch_size,
-            sampler=EpochSampler(self.samples_per_epoch),
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=False,
-        )
+        """The windows of the current epoch: sample numbers go on where the epoch before ended.
+
+        The trainer must ask anew in every epoch (``reload_dataloaders_every_n_epochs=1``).
+        """
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        first = epoch * self.steps_per_epoch
+        last = min(first + self.steps_per_epoch, self.steps)
+        numbers = range(first * self.batch_size, last * self.batch_size)
+        return DataLoader(self.train_windows, self.batch_size, sampler=numbers, num_workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Windows on a grid."""

@@ -71,8 +71,7 @@ class Scene:
         anchors = self.label.anchors()
         if self.area is None:
             return anchors
-        inside = [self.area.burn(self.image, Window(int(row), int(col), 1, 1))[0, 0] for row, col in anchors]
-        return anchors[np.array(inside, bool)]
+        return np.asarray(anchors[self.area.cover(self.image, anchors)])
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,9 @@ class Region:
     @cached_property
     def anchors(self) -> NDArray[np.int64]:
         """The scene's anchors inside the region."""
-        start = np.array([self.window.row, self.window.col])
-        inside = (self.scene.anchors >= start) & (
-            self.scene.anchors < start + [self.window.height, self.window.width]
-        )
-        return self.scene.anchors[inside.all(axis=1)]
+        start, size = np.array(self.window).reshape(2, 2)
+        inside = (self.scene.anchors >= start) & (self.scene.anchors < start + size)
+        return np.asarray(self.scene.anchors[inside.all(axis=1)])
 
     def read(self, window: Window, size: int) -> Sample:
         """Reads a square window as ``size`` pixels a side; nothing outside the region is seen."""

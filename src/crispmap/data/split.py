@@ -27,37 +27,46 @@ def split_by_space(scenes: Sequence[Scene], window: int, share: float = 0.2) -> 
 
     Returns:
         The regions for training and those for validation. A scene that the cut runs through is divided, with
-        half a window left out between the parts, if each part then holds a window or if it is the only scene;
-        otherwise it goes where its middle is.
+        half a window left out between the parts, if each part then holds a window; otherwise it goes where its
+        middle is. Where that leaves one side without the class, narrower parts and no gap will do.
 
     Raises:
         InputError: If one part would hold nothing of the class.
     """
     spans, along_rows = _spans(scenes)
     places = np.concatenate(
-        [
-            low + _fractions(scene, along_rows) * (high - low)
-            for scene, (low, high) in zip(scenes, spans, strict=True)
-        ]
+        [low + _fractions(scene, along_rows) * (high - low) for scene, (low, high) in zip(scenes, spans, strict=True)]
     )
     cut = float(np.quantile(places, 1 - share))
+    for whole_windows in (True, False):  # narrower parts only where there is no other way
+        parts = _divide(scenes, spans, along_rows, cut, window, whole_windows)
+        if all(any(len(region.anchors) for region in part) for part in parts):
+            return parts
+    raise InputError(
+        f"{len(scenes)} images hold too little of the class to keep a part of the ground for validation; "
+        "give --val-images and --val-labels"
+    )
+
+
+def _divide(
+    scenes: Sequence[Scene],
+    spans: Sequence[tuple[float, float]],
+    along_rows: bool,
+    cut: float,
+    window: int,
+    whole_windows: bool,
+) -> tuple[list[Region], list[Region]]:
     train: list[Region] = []
     val: list[Region] = []
     for scene, (low, high) in zip(scenes, spans, strict=True):
         length = scene.image.height if along_rows else scene.image.width
         at = round((cut - low) / (high - low) * length)
-        side = scene.side(window)
-        if 0 < at < length and (len(scenes) == 1 or side <= at - side // 4 and side <= length - at - side // 4):
-            gap = side // 4
-            train.append(_part(scene, along_rows, 0, max(1, at - gap)))
-            val.append(_part(scene, along_rows, min(length - 1, at + gap), length))
+        gap, least = (scene.side(window) // 4, scene.side(window)) if whole_windows else (0, 1)
+        if min(at, length - at) - gap >= least:
+            train.append(_part(scene, along_rows, 0, at - gap))
+            val.append(_part(scene, along_rows, at + gap, length))
         else:
             (train if at > length / 2 else val).append(Region(scene, scene.image.window))
-    if not any(len(region.anchors) for region in train) or not any(len(region.anchors) for region in val):
-        raise InputError(
-            f"{len(scenes)} images hold too little of the class to keep a part of the ground for validation; "
-            "give --val-images and --val-labels"
-        )
     return train, val
 
 
@@ -67,7 +76,7 @@ def _spans(scenes: Sequence[Scene]) -> tuple[list[tuple[float, float]], bool]:
         ends = np.cumsum([0, *(scene.image.width for scene in scenes)])
         return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), False
     boxes = np.array([_bounds(scene) for scene in scenes])
-    west, south, east, north = *boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)
+    (west, south), (east, north) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     along_rows = north - south > (east - west) * math.cos(math.radians((north + south) / 2))
     if along_rows:  # rows run from north to south
         return [(-box[3], -box[1]) for box in boxes.tolist()], True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from crispmap.data.augment import flip_and_turn, photometric
 from crispmap.data.scene import Region, Sample
@@ -84,25 +84,6 @@ class GridWindows(Dataset[dict[str, Tensor]]):
         """One window, as `TrainingWindows` gives it."""
         region, window = self._windows[index]
         return as_tensors(region.read(window, self._size))
-
-
-class EpochSampler(Sampler[int]):
-    """Indices of an epoch's samples: epoch 0 begins at 0, and each goes on where the one before ended."""
-
-    def __init__(self, samples: int) -> None:
-        self._samples = samples
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._samples
-
-    def __iter__(self) -> Iterator[int]:
-        start = self._epoch * self._samples
-        return iter(range(start, start + self._samples))
 
 
 def as_tensors(sample: Sample) -> dict[str, Tensor]:

@@ -106,15 +106,16 @@ class Raster:
 
     @property
     def located(self) -> bool:
-        """Whether it has a place on the ground."""
-        return self.crs is not None and not self.transform.is_identity
+        """Whether it has a place on the ground; a local engineering CRS gives none."""
+        on_ground = self.crs is not None and (self.crs.is_projected or self.crs.is_geographic)
+        return on_ground and not self.transform.is_identity
 
     @property
     def resolution(self) -> float | None:
         """The side of a pixel on the ground in metres (geometric mean of both), at the centre; None if unknown."""
-        if not self.located:
+        if self.crs is None or not self.located:
             return None
-        width, height = _pixel_size(self)
+        width, height = _pixel_size(self, self.crs)
         return math.sqrt(width * height)
 
     def read(self, window: Window, nodata: Nodata = "file") -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -137,7 +138,7 @@ class Raster:
         if not inside.height or not inside.width:
             return pixels, valid
         rows, cols = inside.slices_in(window)
-        part = RasterioWindow(inside.col, inside.row, inside.width, inside.height)  # type: ignore[call-arg]
+        part = RasterioWindow(inside.col, inside.row, inside.width, inside.height)
         with opened(self.path) as file:
             found = file.read(self.bands, window=part)
             pixels[:, rows, cols] = found
@@ -227,17 +228,18 @@ def _alpha_bands(file: rasterio.DatasetReader) -> list[int]:
 def _equals(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bool_]:
     if value is None or isinstance(value, str):
         return np.zeros(pixels.shape, bool)
-    return np.isnan(pixels) if math.isnan(value) else pixels == value
+    return np.asarray(np.isnan(pixels) if math.isnan(value) else pixels == value, bool)
 
 
-def _pixel_size(raster: Raster) -> tuple[float, float]:
+def _pixel_size(raster: Raster, crs: rasterio.CRS) -> tuple[float, float]:
     """Width and height in metres: the CRS's own unit where it is true to scale, else along the ellipsoid."""
-    t, crs = raster.transform, raster.crs
+    t = raster.transform
     if crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857:
         unit = crs.linear_units_factor[1]
         return math.hypot(t.a, t.d) * unit, math.hypot(t.b, t.e) * unit
     col, row = raster.width / 2, raster.height / 2
     corners = [t @ (col, row), t @ (col + 1, row), t @ (col, row + 1)]
-    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(*zip(*corners, strict=True))
+    xs, ys = zip(*corners, strict=True)
+    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(xs, ys)
     _, _, distance = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
     return float(distance[0]), float(distance[1])

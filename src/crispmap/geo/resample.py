@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 
 def resample(
@@ -32,7 +32,7 @@ def resample(
         return np.stack([apply(band.astype(np.float32)) for band in pixels]), np.ones(shape, bool)
     weight = apply(valid.astype(np.float32))
     sums = np.stack([apply(np.where(valid, band, 0).astype(np.float32)) for band in pixels])
-    return sums / np.maximum(weight, 1e-6), weight >= 0.5
+    return (sums / np.maximum(weight, 1e-6)).astype(np.float32), weight >= 0.5
 
 
 def _weights(before: int, after: int) -> csr_array:
@@ -49,6 +49,7 @@ def _weights(before: int, after: int) -> csr_array:
         weight = 1 - np.abs(old - centre[:, None])
     weight = np.maximum(weight, 0)
     old = np.clip(old, 0, before - 1)
+    weight = weight / weight.sum(axis=1, keepdims=True)
     row = np.broadcast_to(np.arange(after)[:, None], old.shape)
-    matrix = csr_array((weight.ravel(), (row.ravel(), old.ravel())), shape=(after, before), dtype=np.float32)
-    return csr_array(matrix.multiply(1 / matrix.sum(axis=1)[:, None]))
+    places = (row.ravel(), old.ravel())
+    return coo_array((weight.astype(np.float32).ravel(), places), shape=(after, before)).tocsr()

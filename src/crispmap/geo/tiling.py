@@ -23,7 +23,7 @@ class Tile(NamedTuple):
 
     @property
     def share(self) -> NDArray[np.float32]:
-        """How much each of its pixels counts, (height, width); over any pixel of the area the tiles' sum to 1."""
+        """How much each of its pixels counts, (height, width); over any pixel of the area they sum to 1."""
         return np.outer(self.row_share, self.col_share)
 
 
@@ -48,7 +48,7 @@ def _axis(length: int, size: int, overlap: int) -> list[tuple[int, NDArray[np.fl
     """Where the tiles along one axis begin, the last one flush with its end, and their shares.
 
     A tile weighs 1 inside and less towards its ends, linearly over the overlap, never 0. Its share is that
-    weight over the sum of the weights that fall on the same pixel, so a pixel under one tile is all that tile's.
+    weight over the sum of the weights on the same pixel, so a pixel under one tile is all that tile's.
     """
     size = min(size, length)
     starts = [*range(0, length - size, size - overlap), length - size]

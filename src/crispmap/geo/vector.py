@@ -1,5 +1,6 @@
 """Footprints: polygons read in the CRS of a raster, burnt into its grid, and written with attributes."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ class Footprints:
         hit = shapely.intersects(ground, self.polygons)
         return Footprints(self.path, self.polygons[hit], self.crs, self.repaired, self.dropped)
 
+    def in_pixels(self, raster: Raster) -> list[Polygon]:
+        """These polygons in the pixel coordinates of a raster, x the column and y the row; they must be in its CRS."""
+        t = ~raster.transform
+        moved = shapely.transform(self.polygons, lambda xy: np.column_stack(t @ (xy[:, 0], xy[:, 1])))
+        return list(moved)
+
+    def cover(self, raster: Raster, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which pixels (row, column) of the raster, shaped (n, 2), have their centres in a polygon."""
+        xs, ys = raster.transform @ (pixels[:, 1] + 0.5, pixels[:, 0] + 0.5)
+        inside = np.zeros(len(pixels), bool)
+        for polygon in self.polygons:
+            inside |= shapely.contains_xy(polygon, xs, ys)
+        return inside
+
     def burn(self, raster: Raster, window: Window | None = None) -> NDArray[np.bool_]:
         """The pixels of a window of the raster whose centres lie in a polygon; they must be in its CRS."""
         window = window or raster.window
@@ -104,13 +119,17 @@ def window_outline(raster: Raster, window: Window) -> Polygon:
 
 
 def write_vectors(path: str | Path, polygons: NDArray[Any], attributes: dict[str, Any], crs: Any) -> None:
-    """Writes polygons with attributes as a layer named like the file; no polygons make an empty layer."""
+    """Writes polygons with attributes as a layer "footprints"; no polygons make an empty layer."""
     frame = gpd.GeoDataFrame(attributes, geometry=gpd.GeoSeries(polygons, crs=crs), crs=crs)
-    frame.to_file(path, layer="footprints", geometry_type="Polygon")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")  # rasters without a place are welcome
+        frame.to_file(path, layer="footprints", geometry_type="Polygon")
 
 
 def _polygon_layer(path: Path) -> str | None:
-    layers = [name for name, kind in pyogrio.list_layers(path) if kind is None or "Polygon" in kind or kind == "Unknown"]
+    layers = [
+        name for name, kind in pyogrio.list_layers(path) if kind is None or "Polygon" in kind or kind == "Unknown"
+    ]
     if len(layers) > 1:
         raise InputError(f"{path} has several layers ({', '.join(layers)}); give a file with one")
     return layers[0] if layers else None
