@@ -1,0 +1,232 @@
+"""The `predict` command through the real entry point, in this process and once in its own."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from crispmap.cli import main
+from crispmap.models import ModelSpec, SegmentationModel
+
+
+def save_model(folder, bands=3, **spec):
+    torch.manual_seed(0)
+    given = {"dtype": "uint8", "mean": (100.0,) * bands, "std": (50.0,) * bands, "window": 64} | spec
+    model = SegmentationModel(ModelSpec("Unet", "mobilenet_v2", bands, decoder_channels=(16, 8, 8, 8, 8), **given))
+    folder.mkdir(parents=True)
+    model.save(folder / "model.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def image(tmp_path, write_raster):
+    pixels = np.random.default_rng(0).integers(1, 255, (3, 150, 200)).astype("uint8")
+    return write_raster(tmp_path / "in" / "a.tif", pixels)
+
+
+def predict(*arguments):
+    return main(["predict", *map(str, arguments)])
+
+
+def test_an_image_becomes_three_files(tmp_path, run, image, capsys):
+    out = tmp_path / "new" / "maps"
+    assert predict(run, image, "-o", out, "--patch", "64", "--threshold", "0.4", "--device", "cpu") == 0
+    with rasterio.open(image) as source:
+        grid = source.shape, source.crs, source.transform
+    for kind in ("probability", "mask"):
+        with rasterio.open(out / f"a_{kind}.tif") as file:
+            assert (file.shape, file.crs, file.transform) == grid
+    footprints = gpd.read_file(out / "a_footprints.gpkg")
+    assert len(footprints)
+    assert footprints.is_valid.all()
+    said = capsys.readouterr()
+    assert said.out == f"1 image, 0.03 megapixels, {len(footprints)} footprints in {out}\n"
+    assert said.err == ""
+
+
+def test_a_folder_of_images_without_footprints(tmp_path, run, image, write_raster, capsys):
+    write_raster(image.parent / "b.png", np.zeros((3, 40, 30), "uint8"))
+    out = tmp_path / "maps"
+    options = ["--patch", "64", "--overlap", "0.5", "--batch-size", "3", "--nodata", "0", "--no-footprints"]
+    assert predict(run / "model.pt", image.parent, "-o", out, *options) == 0
+    names = ["a_mask.tif", "a_probability.tif", "b_mask.tif", "b_probability.tif"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert capsys.readouterr().out == f"2 images, 0.03 megapixels in {out}\n"
+    with rasterio.open(out / "b_probability.tif") as file:
+        assert not file.read().any()
+        assert not file.dataset_mask().any()
+
+
+def test_results_are_replaced_only_when_asked(tmp_path, run, image, capsys):
+    (tmp_path / "a_mask.tif").write_text("mine")
+    assert predict(run, image, "-o", tmp_path) == 2
+    assert "a_mask.tif exists already" in capsys.readouterr().err
+    assert (tmp_path / "a_mask.tif").read_text() == "mine"
+    assert predict(run, image, "-o", tmp_path, "--overwrite", "--patch", "64") == 0
+    with rasterio.open(tmp_path / "a_mask.tif") as file:
+        assert file.shape == (150, 200)
+
+
+class Trap:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.file),)
+
+
+def no_run(place, image, write_raster):
+    return [place / "nowhere", image], "run not found"
+
+
+def no_model(place, image, write_raster):
+    return [place, image], "no model at"
+
+
+def text_as_model(place, image, write_raster):
+    (place / "model.pt").write_text("weights, surely")
+    return [place, image], "is not a crispmap model"
+
+
+def cut_model(place, image, write_raster):
+    file = save_model(place / "run") / "model.pt"
+    file.write_bytes(file.read_bytes()[:100_000])
+    return [file, image], "is not a crispmap model"
+
+
+def trapped_model(place, image, write_raster):
+    (place / "model.pt").write_bytes(pickle.dumps(Trap(place / "out" / "sprung")))
+    return [place, image], "is not a crispmap model"
+
+
+def no_image(place, image, write_raster):
+    return ["RUN", image, place / "nowhere.tif"], "image not found"
+
+
+def text_as_image(place, image, write_raster):
+    (place / "text.tif").write_text("hello")
+    return ["RUN", image, place / "text.tif"], "cannot be read as a raster"
+
+
+def empty_folder(place, image, write_raster):
+    (place / "empty").mkdir()
+    return ["RUN", place / "empty"], "no images in"
+
+
+def other_bands(place, image, write_raster):
+    grey = write_raster(place / "grey.tif", np.ones((1, 9, 9), "uint8"))
+    return ["RUN", image, grey], "has 1 band of imagery but the model was trained on 3 bands"
+
+
+def other_type(place, image, write_raster):
+    deep = write_raster(place / "deep.tif", np.ones((3, 9, 9), "uint16"))
+    return ["RUN", image, deep], "holds uint16 but the model was trained on uint8"
+
+
+def same_name(place, image, write_raster):
+    twin = write_raster(place / "a.png", np.ones((3, 9, 9), "uint8"))
+    return ["RUN", image, twin], "would both be written as a_mask.tif"
+
+
+def no_ground_resolution(place, image, write_raster):
+    run = save_model(place / "metres", resolution=0.5)
+    nowhere = write_raster(place / "b.png", np.ones((3, 9, 9), "uint8"))
+    return [run, image, nowhere], "its ground resolution is unknown"
+
+
+def bad_threshold(place, image, write_raster):
+    return ["RUN", image, "--threshold", "1.5"], "threshold"
+
+
+def bad_overlap(place, image, write_raster):
+    return ["RUN", image, "--overlap", "1"], "overlap"
+
+
+def bad_patch(place, image, write_raster):
+    return ["RUN", image, "--patch", "big"], "patch"
+
+
+def bad_nodata(place, image, write_raster):
+    return ["RUN", image, "--nodata", "white"], "nodata is 'none' or a number"
+
+
+def bad_device(place, image, write_raster):
+    return ["RUN", image, "--device", "abacus"], "no device 'abacus'"
+
+
+def nothing_to_predict(place, image, write_raster):
+    return ["RUN"], "images"
+
+
+MISTAKES = [
+    no_run,
+    no_model,
+    text_as_model,
+    cut_model,
+    trapped_model,
+    no_image,
+    text_as_image,
+    empty_folder,
+    other_bands,
+    other_type,
+    same_name,
+    no_ground_resolution,
+    bad_threshold,
+    bad_overlap,
+    bad_patch,
+    bad_nodata,
+    bad_device,
+    nothing_to_predict,
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, run, image, write_raster, mistake, capsys):
+    (tmp_path / "out").mkdir()
+    arguments, words = mistake(tmp_path, image, write_raster)
+    capsys.readouterr()
+    arguments = [run if argument == "RUN" else argument for argument in arguments]
+    assert predict(*arguments, "-o", tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert said.err.startswith("crispmap predict: ")
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_an_image_that_turns_out_damaged_leaves_nothing(tmp_path, run, image, capsys):
+    image.write_bytes(image.read_bytes()[:50_000])
+    assert predict(run, image, "-o", tmp_path / "out", "--patch", "64") == 2
+    assert "cannot be read as a raster" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_file_where_the_folder_should_be(tmp_path, run, image, capsys):
+    assert predict(run, image, "-o", image) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_help_has_an_example(capsys):
+    assert predict("--help") == 0
+    assert "crispmap predict runs/houses orthophoto.tif -o maps" in capsys.readouterr().out
+
+
+def test_wrong_paths_are_found_before_torch_is_loaded(tmp_path, run, image):
+    (tmp_path / "a_mask.tif").write_text("")
+    for arguments in (["nowhere", image], [run, "nowhere.tif"], [run, image]):
+        call = ["predict", *map(str, arguments), "-o", str(tmp_path)]
+        code = f"import sys; from crispmap.cli import main; print(main({call}), 'torch' in sys.modules)"
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert said.stdout == "2 False\n"
