@@ -101,15 +101,14 @@ def fit(settings: FitSettings) -> FitResult:
         statistics=Statistics(spec.mean, spec.std) if settings.data.photometric else None,
         workers=settings.data.workers,
     )
+    folder = run / "checkpoints"
     best = ModelCheckpoint(
-        run / "checkpoints",
-        filename="best",
-        monitor="val/iou",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
+        folder, "best", monitor="val/iou", mode="max", save_weights_only=True, enable_version_counter=False
     )
-    _trainer(settings, best).fit(task, datamodule=data)
+    last = ModelCheckpoint(folder, "last", enable_version_counter=False)  # with the optimiser, to go on from
+    _trainer(settings, [best, last]).fit(task, datamodule=data)
+    if not best.best_model_path:
+        raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     kept = load_model(best.best_model_path)
     metrics = next(row for row in validations(run) if row["step"] == checkpoint["global_step"])
@@ -223,8 +222,8 @@ def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, Segme
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
-def _trainer(settings: FitSettings, best: ModelCheckpoint) -> Trainer:
-    callbacks: list[Callback] = [best, ProgressLines()]
+def _trainer(settings: FitSettings, checkpoints: list[ModelCheckpoint]) -> Trainer:
+    callbacks: list[Callback] = [*checkpoints, ProgressLines()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

@@ -5,6 +5,7 @@ paths among them have been looked at, so that ``--help`` and a mistyped path ans
 """
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -61,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"crispmap: no command '{command}'; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     _log_to_stderr()
+    # Before torch is loaded: threads that wait for each other sleep instead of spinning. With loader workers beside
+    # the network on few cores, spinning costs several times the work itself.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         module = import_module(f"crispmap.cli.{command}")
         module.run(module.build_parser().parse_args(arguments[1:]))

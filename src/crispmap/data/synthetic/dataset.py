@@ -1,0 +1,114 @@
+"""A folder of synthetic scenes: GeoTIFFs, masks, and one GeoPackage of all footprints."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+
+from crispmap.data.synthetic.scene import CRS, Footprint, check_scene, render_scene
+from crispmap.errors import SettingError
+from crispmap.progress import track
+from crispmap.whole import whole_folder
+
+
+def write_scenes(out: str | Path, scenes: int, size: int, seed: int, workers: int | None = None) -> int:
+    """Writes scenes 0 to ``scenes`` − 1 of a seed, whole or not at all.
+
+        out/images/scene_0000.tif    three bands, uint8
+        out/masks/scene_0000.tif     {0, 255}
+        out/footprints.gpkg          layer footprints: scene, building, plan, roof, height
+
+    Args:
+        out: The folder to make; what is there is replaced.
+        scenes: How many, at least 1.
+        size: Height and width of each in pixels, at least 64.
+        seed: Any integer from 0.
+        workers: Processes to share the work; as many as there are processors by default. The files are the
+            same whatever their number.
+
+    Returns:
+        The number of footprints.
+
+    Raises:
+        SettingError: If a number is out of range.
+    """
+    if scenes < 1:
+        raise SettingError(f"scenes is {scenes}; give at least 1")
+    if workers is not None and workers < 1:
+        raise SettingError(f"workers is {workers}; give at least 1")
+    check_scene(seed, 0, size)
+    with whole_folder(out) as folder:
+        (folder / "images").mkdir()
+        (folder / "masks").mkdir()
+        write = partial(_write_scene, folder, seed, size)
+        results = track(_spread(write, scenes, workers), "synthesize", scenes)
+        footprints = [(_name(index), footprint) for index, found in enumerate(results) for footprint in found]
+        _write_footprints(folder / "footprints.gpkg", footprints)
+    return len(footprints)
+
+
+def _name(index: int) -> str:
+    return f"scene_{index:04d}"
+
+
+def _spread(write: Callable[[int], list[Footprint]], scenes: int, workers: int | None) -> Iterator[list[Footprint]]:
+    """Yields the results of ``write`` for each scene, in order, from as many processes as there is use for."""
+    processes = min(workers or os.cpu_count() or 1, scenes)
+    if processes == 1:
+        yield from map(write, range(scenes))
+        return
+    # Only this process hears an interrupt; it lets the others finish their scenes and clears up.
+    deaf = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, deaf) as pool:
+        yield from pool.map(write, range(scenes))
+
+
+def _write_scene(folder: Path, seed: int, size: int, index: int) -> list[Footprint]:
+    scene = render_scene(seed, index, size)
+    _write_raster(folder / "images" / f"{_name(index)}.tif", scene.image, scene.transform)
+    _write_raster(folder / "masks" / f"{_name(index)}.tif", scene.mask[None], scene.transform)
+    return scene.footprints
+
+
+def _write_raster(path: Path, bands: NDArray[np.uint8], transform: Affine) -> None:
+    count, height, width = bands.shape
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": count, "height": height, "width": width}
+    layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
+    # Noise hardly compresses: the fastest level costs a tenth of the default's time and a few per cent of space.
+    compression = {"compress": "deflate", "predictor": 2, "zlevel": 1}
+    with rasterio.open(path, "w", crs=CRS, transform=transform, **profile, **layout, **compression) as raster:
+        raster.write(bands)
+
+
+def _write_footprints(path: Path, footprints: list[tuple[str, Footprint]]) -> None:
+    import pyogrio  # not needed by the workers, which import this module too
+
+    columns = {
+        "scene": np.array([name for name, _ in footprints], dtype=object),
+        "building": np.array([f.building for _, f in footprints], dtype=np.int32),
+        "plan": np.array([f.plan for _, f in footprints], dtype=object),
+        "roof": np.array([f.roof for _, f in footprints], dtype=object),
+        "height": np.array([f.height for _, f in footprints]),
+    }
+    # GeoPackages carry the time of their last change; a fixed one makes equal content equal bytes.
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})
+    pyogrio.raw.write(
+        path,
+        geometry=shapely.to_wkb([f.polygon for _, f in footprints]),
+        field_data=list(columns.values()),
+        fields=list(columns),
+        layer="footprints",
+        driver="GPKG",
+        geometry_type="Polygon",
+        crs=CRS,
+    )
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
