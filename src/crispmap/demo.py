@@ -53,7 +53,7 @@ class Size:
         test_scenes: Scenes of 512² pixels that no training sees.
         large: Side of the large scene in pixels.
         steps: Of each training.
-        window: Side of a training window.
+        window: Side of a training window, in pixels of the halved imagery that the network sees.
     """
 
     train_scenes: int
@@ -63,8 +63,8 @@ class Size:
     window: int
 
 
-FULL = Size(train_scenes=64, test_scenes=16, large=2048, steps=300, window=192)
-QUICK = Size(train_scenes=6, test_scenes=3, large=640, steps=12, window=96)
+FULL = Size(train_scenes=64, test_scenes=16, large=2048, steps=400, window=128)
+QUICK = Size(train_scenes=6, test_scenes=3, large=640, steps=12, window=64)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def demo(out: Path, *, seed: int = 0, size: Size = FULL, command: str = "crispma
     facts = {
         "Command": command,
         "Seeds": f"{seed} (training scenes, weights, windows), {seed + 1} (test scenes), {seed + 2} (large scene)",
-        "Training": f"{size.steps} steps of 8 windows of {size.window}² px for each method, "
+        "Training": f"{size.steps} steps of 8 windows of {size.window}² px at half resolution for each method, "
         + " and ".join(f"{seconds[method.key]:.0f} s" for method in METHODS),
         "Versions": f"crispmap {__version__}, torch {torch.__version__}, "
         f"segmentation_models_pytorch {version('segmentation_models_pytorch')}, Python {platform.python_version()}",
@@ -150,7 +150,9 @@ def _train(out: Path, method: Method, seed: int, size: Size) -> None:
             images=out / "train" / "images",
             labels=out / "train" / "masks",
             out=out / "runs" / method.key,
+            scale=0.5,
             steps=size.steps,
+            steps_per_epoch=max(1, size.steps // 8),
             seed=seed,
             loss={"class_path": "crispmap.MixedLoss", "init_args": {"weight": method.weight}},
             data=DataSettings(window=size.window),

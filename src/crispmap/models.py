@@ -86,7 +86,7 @@ class SegmentationModel(nn.Module):
         """
         super().__init__()
         self.spec = spec
-        self.network = _network(spec, weights)
+        self.network = _network(spec, weights).to(memory_format=torch.channels_last)
         self.mean: Tensor
         self.std: Tensor
         shape = (1, spec.bands, 1, 1)

@@ -25,7 +25,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Yields a folder to fill; it replaces ``path`` when the block ends well and is removed otherwise."""
+    """Yields a folder to fill; it becomes ``path`` when the block ends well and is removed otherwise.
+
+    In a folder that is there already, what was filled in replaces what has the same name; the rest stays.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}.part.{path.name}")
@@ -33,8 +36,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     part.mkdir()
     try:
         yield part
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(part, path)
+        if not path.exists():
+            os.replace(part, path)
+            return
+        for new in part.iterdir():
+            old = path / new.name
+            if old.is_dir():
+                shutil.rmtree(old)
+            os.replace(new, old)
     finally:
         shutil.rmtree(part, ignore_errors=True)

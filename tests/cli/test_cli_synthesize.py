@@ -66,9 +66,11 @@ def test_an_existing_folder_is_replaced_only_when_asked(tmp_path, capsys):
     assert kept.read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
-    assert synthesize(kept.parent, "--scenes", 1, "--size", 64, "--overwrite") == 0
-    assert not kept.exists()
-    assert (tmp_path / "out" / "images" / "scene_0000.tif").exists()
+    for scenes in (2, 1):
+        assert synthesize(kept.parent, "--scenes", scenes, "--size", 64, "--overwrite") == 0
+        assert len(list((tmp_path / "out" / "images").iterdir())) == scenes
+    assert kept.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_file_in_the_way(tmp_path, capsys):

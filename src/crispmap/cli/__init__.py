@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from crispmap import __version__
 from crispmap.errors import CrispmapError
@@ -40,6 +41,11 @@ def _overview() -> str:
     )
 
 
+def import_command(command: str) -> Any:
+    """The module of a command, with its ``build_parser()`` and ``run(args)``."""
+    return import_module(f"crispmap.cli.{command}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -62,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"crispmap: no command '{command}'; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     _log_to_stderr()
-    # Before torch is loaded: threads that wait for each other sleep instead of spinning. With loader workers beside
-    # the network on few cores, spinning costs several times the work itself.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: threads that wait for each other soon sleep instead of spinning for milliseconds, in
+    # which a loader worker or another program could have used the processor.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        module = import_module(f"crispmap.cli.{command}")
+        module = import_command(command)
         module.run(module.build_parser().parse_args(arguments[1:]))
     except SystemExit as stop:  # argparse's way out of --help
         return int(stop.code or 0)

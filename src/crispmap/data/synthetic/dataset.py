@@ -28,7 +28,7 @@ def write_scenes(out: str | Path, scenes: int, size: int, seed: int, workers: in
         out/footprints.gpkg          layer footprints: scene, building, plan, roof, height
 
     Args:
-        out: The folder to make; what is there is replaced.
+        out: The folder to make; scenes that are there are replaced.
         scenes: How many, at least 1.
         size: Height and width of each in pixels, at least 64.
         seed: Any integer from 0.

@@ -1,0 +1,58 @@
+"""The program itself: its overview, its commands, and how mistakes leave it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from crispmap.cli import COMMANDS, main
+
+
+def test_the_overview_names_every_command(capsys):
+    for arguments in ([], ["--help"], ["-h"]):
+        assert main(arguments) == 0
+        shown = capsys.readouterr().out
+        assert all(name in shown for name in COMMANDS)
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("crispmap 0.")
+
+
+def test_an_unknown_command(capsys):
+    assert main(["predikt"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "predict" in error
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example_and_needs_no_torch(command):
+    code = (
+        "import sys; from crispmap.cli import main; "
+        f"assert main([{command!r}, '--help']) == 0; "
+        "assert not {'torch', 'lightning', 'geopandas'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"usage: crispmap {command}" in done.stdout
+    assert f"crispmap {command} " in done.stdout.split("example:")[1]
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    def broken():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("crispmap.cli.synthesize.build_parser", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["synthesize"])
+
+
+def test_a_full_disk_is_the_users_to_mend(monkeypatch, capsys):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("crispmap.cli.synthesize.build_parser", full)
+    assert main(["synthesize"]) == 2
+    assert "No space left" in capsys.readouterr().err
