@@ -25,13 +25,13 @@ RUNS = {
     "jonkoping": {
         "fit": "fit --images {data}/jonkoping/train/images --labels {data}/jonkoping/train/masks"
         " --val-images {data}/jonkoping/val/images --val-labels {data}/jonkoping/val/masks"
-        " --scale 0.5 --steps 800 --seed 0 --out {work}/jonkoping",
+        " --scale 0.5 --steps 400 --seed 0 --out {work}/jonkoping",
         "predict": "predict {work}/jonkoping {data}/jonkoping/val/images -o {work}/jonkoping-val --no-footprints",
         "evaluate": "evaluate {work}/jonkoping-val {data}/jonkoping/val/masks --json {work}/jonkoping.json",
     },
     "banepa": {
         "fit": "fit --images {data}/banepa/train/oam --labels {data}/banepa/train/osm"
-        " --resolution 0.26 --steps 600 --seed 0 --out {work}/banepa",
+        " --resolution 0.26 --steps 300 --seed 0 --out {work}/banepa",
         "predict": "predict {work}/banepa {data}/banepa/predict/oam -o {work}/banepa-predict",
     },
 }

@@ -198,7 +198,7 @@ def _report(out: Path, size: Size, facts: dict[str, str], scores: dict[str, Eval
             "The boundary term is the published one. It is known to reward jagged outlines when the labels are not "
             "exact, which a perimeter ratio well above 1 gives away; the labels here are exact.",
             "The scenes are synthetic. A network trained on them maps synthetic scenes; for real ground, train on "
-            "real imagery with `crispmap fit`.",
+            "real imagery with crispmap fit.",
         ),
     )
 
@@ -214,9 +214,9 @@ def _chart(out: Path, title: str, metric: str) -> Chart:
 def _gallery(out: Path, scores: dict[str, Evaluation]) -> list[GallerySample]:
     """The scenes on which the baseline does worst, middling and best by IoU."""
     ranked = sorted(scores[METHODS[0].key].images, key=lambda image: image.iou)
-    chosen = [ranked[i] for i in sorted({0, len(ranked) // 2, len(ranked) - 1})]
+    chosen = {"worst": ranked[0], "middling": ranked[len(ranked) // 2], "best": ranked[-1]}
     samples = []
-    for image in chosen:
+    for rank, image in chosen.items():
         raster = Raster.of(out / "test" / "images" / f"{image.name}.tif")
         predictions = []
         for method in METHODS:
@@ -225,7 +225,8 @@ def _gallery(out: Path, scores: dict[str, Evaluation]) -> list[GallerySample]:
             mask = out / "predictions" / method.key / "test" / f"{image.name}_mask.tif"
             predictions.append(Prediction(_mask(mask), caption))
         truth = _mask(out / "test" / "masks" / f"{image.name}.tif")
-        samples.append(GallerySample(image.name, raster.read(raster.window)[0], truth, predictions))
+        name = f"{image.name}, the baseline's {rank} of {len(ranked)} by IoU"
+        samples.append(GallerySample(name, raster.read(raster.window)[0], truth, predictions))
     return samples
 
 

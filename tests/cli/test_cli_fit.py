@@ -12,6 +12,8 @@ import yaml
 from shapely import box
 
 from crispmap.cli import main
+from crispmap.cli.fit import build_parser
+from crispmap.fit import build_loss
 from crispmap.models import load_model
 
 QUICK = [
@@ -135,6 +137,28 @@ loss:
     np.testing.assert_allclose(weights, [0.0, 0.1, 0.2], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--loss", "crispmap.BoundaryLoss", "--loss.theta", "7"],
+        ["--loss.class_path=crispmap.BoundaryLoss", "--loss.init_args.theta=7"],
+        ["--loss", "crispmap.BoundaryLoss", "--loss.init_args", '{"theta": 7}'],
+        ["--loss", '{"class_path": "crispmap.BoundaryLoss", "init_args": {"theta": 7}}'],
+    ],
+)
+def test_a_loss_from_flags(flags):
+    loss = build_parser().parse_args(["--images", "i", "--labels", "l", "--out", "o", *flags]).loss
+    assert loss == {"class_path": "crispmap.BoundaryLoss", "init_args": {"theta": 7}}
+    assert build_loss(loss).theta == 7
+
+
+def test_parts_of_a_mixture_from_flags():
+    part = ["--loss.boundary.class_path", "crispmap.BoundaryLoss", "--loss.boundary.init_args.theta", "9"]
+    flags = ["--loss", "crispmap.MixedLoss", "--loss.weight", "0.3", *part]
+    loss = build_loss(build_parser().parse_args(["--images", "i", "--labels", "l", "--out", "o", *flags]).loss)
+    assert (loss.weight, loss.boundary.theta) == (0.3, 9)
+
+
 def test_losses_of_others_that_know_ignored_pixels(fit):
     assert (
         fit("--loss", '{"class_path": "segmentation_models_pytorch.losses.DiceLoss", "init_args": {"mode": "binary"}}')
@@ -237,6 +261,7 @@ class TestBadInput:
 
     @pytest.mark.parametrize("theta", [4, 0, -3])
     def test_theta(self, refused, theta):
+        refused("--loss", "crispmap.BoundaryLoss", "--loss.theta", theta, says="theta")
         refused("--loss", f'{{"class_path": "crispmap.BoundaryLoss", "init_args": {{"theta": {theta}}}}}', says="theta")
 
     def test_losses(self, refused):
