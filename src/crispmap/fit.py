@@ -253,7 +253,8 @@ def _precision() -> Any:
     """Half the width where the processor computes with it; the master weights stay float32."""
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+    computes_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public question
+    return "bf16-mixed" if computes_bf16() else "32-true"
 
 
 def _clear(run: Path) -> None:

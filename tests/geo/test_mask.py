@@ -166,3 +166,13 @@ def test_a_file_that_is_no_raster_is_named(tmp_path):
     (tmp_path / "m.tif").write_text("no raster")
     with pytest.raises(InputError, match=r"m\.tif cannot be read as a raster"):
         MaskRaster.of(tmp_path / "m.tif")
+
+
+def test_a_file_that_states_its_scale_is_taken_at_its_word(tmp_path):
+    path = write(tmp_path / "unsure.tif", [[0, 40], [100, 90]])
+    with rasterio.open(path, "r+") as file:
+        file.scales = (1 / 255,)
+    (mask,) = check_mask_set([MaskRaster.of(path)])
+    assert mask.full_scale == 255
+    assert not read(mask)[0].any()
+    assert read(mask, threshold=0.3)[0].tolist() == [[False, False], [True, True]]

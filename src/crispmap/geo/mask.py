@@ -1,8 +1,8 @@
 """Masks on disk: which pixels are foreground, and of which of them anything is known.
 
 {0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground from half of the
-full scale on. The full scale follows from the largest value: 1, 255 or 65535. Files that belong together are
-read on one scale (`check_mask_set`), because a tile without a building does not show by itself which it has.
+full scale on. The full scale is what the file's scale factor makes 1 (the maps of `crispmap predict` state one), or
+follows from the largest value: 1, 255 or 65535. Files that belong together are then read on one scale (`check_mask_set`), because a tile without a building does not show by itself which it has.
 
 Nodata: an alpha or mask band has the first word. A declared nodata value is often just the background or, in
 files of two values, the class; it means "nothing is known here" only where it is neither: not 0, and not the
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import Nodata, Raster, Window
+from crispmap.geo.raster import Nodata, Raster, Window, opened
 
 _PIXELS_AT_ONCE = 2**24
 _SLACK = 0.01  # how far probabilities may leave 0…1 after resampling with a filter that overshoots
@@ -33,6 +33,7 @@ class MaskRaster:
         maximum: The largest value among its pixels that hold data.
         full_scale: The value that stands for certainty: 1, 255 or 65535; infinite where values go beyond.
         nodata: What tells pixels without data: a value, ``"none"``, or ``"file"`` for an alpha or mask band.
+        scale_is_stated: Whether the file itself says what its full scale is.
         class_is_nodata: Whether the file declares its only value beside 0 as nodata, which it is not, then.
     """
 
@@ -40,6 +41,7 @@ class MaskRaster:
     maximum: float
     full_scale: float
     nodata: Nodata
+    scale_is_stated: bool = False
     class_is_nodata: bool = False
 
     @classmethod
@@ -76,7 +78,8 @@ class MaskRaster:
         raster = replace(raster, bands=raster.bands[:1])
         if in_doubt is not None and seen and highest == 0:
             return cls(raster, in_doubt, _full_scale(in_doubt), "none", class_is_nodata=True)
-        return cls(raster, highest, _full_scale(highest), nodata)
+        stated = _stated_scale(raster)
+        return cls(raster, highest, stated or _full_scale(highest), nodata, scale_is_stated=stated is not None)
 
     @property
     def has_foreground(self) -> bool:
@@ -119,7 +122,7 @@ def check_mask_set(masks: Sequence[MaskRaster]) -> list[MaskRaster]:
     for i, mask in enumerate(judged):
         if mask.class_is_nodata and mask.raster.nodata in really_nodata:
             judged[i] = replace(mask, maximum=0.0, nodata=mask.maximum, class_is_nodata=False)
-    for kind in {_kind(mask) for mask in judged}:
+    for kind in {_kind(mask) for mask in judged} - {"stated"}:
         largest = max((mask for mask in judged if _kind(mask) == kind), key=lambda mask: mask.maximum)
         full_scale = _full_scale(largest.maximum)
         if 1 + _SLACK < largest.maximum < full_scale / 2:
@@ -132,7 +135,15 @@ def check_mask_set(masks: Sequence[MaskRaster]) -> list[MaskRaster]:
 
 
 def _kind(mask: MaskRaster) -> str:
+    if mask.scale_is_stated:
+        return "stated"
     return "float" if np.dtype(mask.raster.dtype).kind == "f" else "integer"
+
+
+def _stated_scale(raster: Raster) -> float | None:
+    with opened(raster.path) as file:
+        factor = file.scales[raster.bands[0] - 1]
+    return float(round(1 / factor)) if 0 < factor < 1 else None
 
 
 def _full_scale(highest: float) -> float:
