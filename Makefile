@@ -16,8 +16,8 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-unit: .venv/installed
-	$(BIN)/pytest
+unit: .venv/installed  # one thread in each of two processes: threads of one would wait for those of the other
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

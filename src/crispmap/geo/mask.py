@@ -1,8 +1,9 @@
 """Masks on disk: which pixels are foreground, and of which of them anything is known.
 
-{0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground from half of the
-full scale on. The full scale is what the file's scale factor makes 1 (the maps of `crispmap predict` state one), or
-follows from the largest value: 1, 255 or 65535. Files that belong together are then read on one scale (`check_mask_set`), because a tile without a building does not show by itself which it has.
+{0, 1}, {0, 255}, anti-aliased grey and probabilities are all masks: a pixel is foreground from half of the full scale
+on. The full scale is what the file's own scale factor makes 1 (the maps of `crispmap predict` state one), or follows
+from the largest value: 1, 255 or 65535. Files that belong together are then read on one scale (`check_mask_set`),
+because a tile without a building does not show by itself which it has.
 
 Nodata: an alpha or mask band has the first word. A declared nodata value is often just the background or, in
 files of two values, the class; it means "nothing is known here" only where it is neither: not 0, and not the
