@@ -32,7 +32,7 @@ RUNS = {
     "banepa": {
         "fit": "fit --images {data}/banepa/train/oam --labels {data}/banepa/train/osm"
         " --resolution 0.26 --steps 300 --seed 0 --out {work}/banepa",
-        "predict": "predict {work}/banepa {data}/banepa/predict/oam -o {work}/banepa-predict",
+        "predict": "predict {work}/banepa {data}/banepa/predict/oam --nodata 255 -o {work}/banepa-predict",
     },
 }
 

@@ -9,7 +9,12 @@ import pytest
 from crispmap.cli import COMMANDS, import_command
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-COMMAND_LINES = re.findall(r"^crispmap .+$", README, re.MULTILINE)
+COMMAND_LINES = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("crispmap ")
+]
 
 
 def test_the_python_snippet_runs(capsys):

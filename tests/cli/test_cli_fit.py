@@ -114,7 +114,7 @@ def test_the_saved_config_repeats_the_run(fit, tmp_path):
         fit("--loss", "crispmap.DiceLoss", "--val-images", tmp_path / "images", "--val-labels", tmp_path / "masks") == 0
     )
     config = tmp_path / "run" / "config.yaml"
-    assert yaml.safe_load(config.read_text())["loss"] == "crispmap.DiceLoss"
+    assert yaml.safe_load(config.read_text())["loss"] == {"class_path": "crispmap.DiceLoss"}
     assert main(["fit", "--config", str(config), "--out", str(tmp_path / "again")]) == 0
     one, two = (load_model(tmp_path / out) for out in ("run", "again"))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
