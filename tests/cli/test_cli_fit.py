@@ -201,6 +201,12 @@ def test_early_stop(fit, tmp_path):
         assert sum(bool(row["val/iou"]) for row in csv.DictReader(file)) < 30
 
 
+def test_gradients_may_be_accumulated(fit, tmp_path):
+    assert fit("--trainer.accumulate_grad_batches", 2, "--steps-per-epoch", 2, steps=3) == 0
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+
+
 def test_overwrite_replaces_only_what_a_run_wrote(fit, tmp_path):
     assert fit() == 0
     (tmp_path / "run" / "notes.txt").write_text("mine")

@@ -59,7 +59,9 @@ class WindowDataModule(LightningDataModule):
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
         first = epoch * self.steps_per_epoch
-        last = min(first + self.steps_per_epoch, self.steps)
+        last = first + self.steps_per_epoch
+        if first < self.steps < last:
+            last = self.steps
         numbers = range(first * self.batch_size, last * self.batch_size)
         return DataLoader(self.train_windows, self.batch_size, sampler=numbers, num_workers=self.workers)
 
