@@ -34,6 +34,7 @@ class ModelSpec:
         resolution: Instead of `scale`: metres a pixel that the network sees.
         trained_resolution: Metres a pixel that it saw in training, where that is known.
         window: The side of its training windows, in pixels that it sees.
+        training: Settings, validation metrics and versions of its run.
     """
 
     architecture: str
