@@ -96,7 +96,7 @@ class FitSettings:
         resolution: Instead of scale: the metres a pixel to which imagery is brought.
         init: A run whose network and weights are the start.
         steps: Of the optimiser.
-        steps_per_epoch: Steps between two validations; by default a tenth of all, at most 500.
+        steps_per_epoch: Steps between two validations; by default a tenth of all, from 10 to 500.
         seed: Of everything random.
         loss: A loss by its class path, alone or with init_args; BCE + IoU with the boundary term by default.
         data: How samples are taken.
@@ -141,7 +141,7 @@ class FitSettings:
     @property
     def epoch(self) -> int:
         """Steps between two validations."""
-        return min(self.steps, self.steps_per_epoch or min(500, max(1, self.steps // 10)))
+        return min(self.steps, self.steps_per_epoch or min(500, max(10, self.steps // 10)))
 
     def plain(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as YAML holds them."""

@@ -78,7 +78,7 @@ def refused(tmp_path, data, capsys):
 
 
 def test_a_run_holds_all_that_predicting_needs(fit, tmp_path, capsys):
-    assert fit() == 0
+    assert fit("--steps-per-epoch", 1) == 0
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
         "model.pt", "config.yaml", "metrics.csv", "checkpoints", "tensorboard"
