@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -36,7 +35,7 @@ from crispmap.report import (
     write_report,
 )
 from crispmap.settings import DataSettings, FitSettings
-from crispmap.whole import whole_file
+from crispmap.whole import clear, whole_file
 
 log = logging.getLogger("crispmap")
 
@@ -104,7 +103,7 @@ def demo(out: Path, *, seed: int = 0, size: Size = FULL, command: str = "crispma
         The report, ``out/report.html``; the numbers are in ``out/results.json``.
     """
     started = time.monotonic()
-    _clear(out)
+    clear(out, PARTS)
     write_scenes(out / "train", size.train_scenes, 512, seed)
     write_scenes(out / "test", size.test_scenes, 512, seed + 1)
     write_scenes(out / "large", 1, size.large, seed + 2)
@@ -134,14 +133,6 @@ def demo(out: Path, *, seed: int = 0, size: Size = FULL, command: str = "crispma
     _write_results(out, facts, scores)
     write_report(out / "report.html", _report(out, size, facts, scores))
     return out / "report.html"
-
-
-def _clear(out: Path) -> None:
-    for part in PARTS:
-        if (out / part).is_dir():
-            shutil.rmtree(out / part)
-        else:
-            (out / part).unlink(missing_ok=True)
 
 
 def _train(out: Path, method: Method, seed: int, size: Size) -> None:

@@ -3,7 +3,6 @@
 import csv
 import inspect
 import logging
-import shutil
 import warnings
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -32,7 +31,7 @@ from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeigh
 from crispmap.models import MODEL_FILE, ModelSpec, SegmentationModel, load_model
 from crispmap.settings import FitSettings
 from crispmap.task import SegmentationTask
-from crispmap.whole import whole_file
+from crispmap.whole import clear, whole_file
 
 log = logging.getLogger("crispmap")
 
@@ -78,7 +77,8 @@ def fit(settings: FitSettings) -> FitResult:
         weight_decay=settings.optim.weight_decay,
     )
     run = settings.out
-    _clear(run)
+    run.mkdir(parents=True, exist_ok=True)
+    clear(run, _RUN_PARTS)  # of an older run there, only what it wrote
     (run / CONFIG_FILE).write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
     log.info(
         "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",
@@ -255,17 +255,6 @@ def _precision() -> Any:
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
     computes_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public question
     return "bf16-mixed" if computes_bf16() else "32-true"
-
-
-def _clear(run: Path) -> None:
-    """Makes the run folder; of an older run there, only what it wrote is removed."""
-    run.mkdir(parents=True, exist_ok=True)
-    for name in _RUN_PARTS:
-        part = run / name
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def _provenance(settings: FitSettings, metrics: dict[str, float]) -> dict[str, Any]:

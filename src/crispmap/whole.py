@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def clear(folder: Path, names: Iterable[str]) -> None:
+    """Removes the files and folders of these names from a folder; what else is there stays."""
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Yields a folder to fill; it becomes ``path`` when the block ends well and is removed otherwise.
@@ -40,9 +49,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             os.replace(part, path)
             return
         for new in part.iterdir():
-            old = path / new.name
-            if old.is_dir():
-                shutil.rmtree(old)
-            os.replace(new, old)
+            clear(path, [new.name])
+            os.replace(new, path / new.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)

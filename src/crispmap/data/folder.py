@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import shapely
 
 from crispmap.data.labels import Label, RasterLabel, VectorLabel
@@ -13,7 +12,7 @@ from crispmap.data.scene import Scene
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.mask import MaskRaster, check_mask_set
 from crispmap.geo.raster import RASTER_SUFFIXES, Nodata, Raster, check_same_grid, raster_files
-from crispmap.geo.vector import VECTOR_SUFFIXES, Footprints
+from crispmap.geo.vector import VECTOR_SUFFIXES, Footprints, window_outline
 from crispmap.progress import track
 
 log = logging.getLogger("crispmap")
@@ -52,7 +51,7 @@ def find_scenes(
     paths = sorted(raster_files(images) if images.is_dir() else [images], key=natural_order)
     rasters = [Raster.of(path) for path in paths]
     check_alike(rasters)
-    grounds = _areas(area, rasters) if area else [None] * len(rasters)
+    grounds = _near(Footprints.read(area), rasters) if area else [None] * len(rasters)
     scenes = [
         Scene(raster, label, _scale(raster, scale, resolution), nodata, ground)
         for raster, label, ground in zip(rasters, _labels(labels, rasters), grounds, strict=True)
@@ -140,17 +139,8 @@ def _masks(files: Sequence[Path], rasters: Sequence[Raster]) -> list[Label]:
 
 def _shared_vectors(file: Path, rasters: Sequence[Raster]) -> list[Label]:
     """One vector file for every image; an image without a polygon is all background."""
-    footprints = _report(Footprints.read(file))
-    moved: dict[str, Footprints] = {}
-    labels: list[Label] = []
-    for raster in rasters:
-        crs = str(raster.crs)
-        if crs not in moved:
-            moved[crs] = footprints.on(raster)
-        labels.append(VectorLabel(moved[crs].within(raster), raster))
-    if not any(len(label.footprints.polygons) for label in labels if isinstance(label, VectorLabel)):
-        raise PairingError(_no_overlap(moved[str(rasters[0].crs)], rasters[0]))
-    return labels
+    near = _near(_report(Footprints.read(file)), rasters)
+    return [VectorLabel(footprints, raster) for footprints, raster in zip(near, rasters, strict=True)]
 
 
 def _own_vectors(files: Sequence[Path], rasters: Sequence[Raster]) -> list[Label]:
@@ -165,12 +155,12 @@ def _own_vectors(files: Sequence[Path], rasters: Sequence[Raster]) -> list[Label
     return labels
 
 
-def _areas(file: Path, rasters: Sequence[Raster]) -> list[Footprints]:
-    area = Footprints.read(file)
-    grounds = [area.on(raster).within(raster) for raster in rasters]
-    if not any(len(ground.polygons) for ground in grounds):
-        raise PairingError(_no_overlap(area.on(rasters[0]), rasters[0]))
-    return grounds
+def _near(footprints: Footprints, rasters: Sequence[Raster]) -> list[Footprints]:
+    """Those that touch each image, which they must in one of them."""
+    near = [footprints.on(raster).within(raster) for raster in rasters]
+    if not any(len(found.polygons) for found in near):
+        raise PairingError(_no_overlap(footprints.on(rasters[0]), rasters[0]))
+    return near
 
 
 def _report(footprints: Footprints) -> Footprints:
@@ -185,9 +175,7 @@ def _no_overlap(footprints: Footprints, raster: Raster) -> str:
     if not len(footprints.polygons):
         return f"{footprints.path} holds no polygons"
     theirs = ", ".join(f"{value:g}" for value in shapely.total_bounds(footprints.polygons))
-    t = raster.transform
-    corners = np.array([t @ (0, 0), t @ (raster.width, raster.height)])
-    ours = ", ".join(f"{value:g}" for value in (*corners.min(axis=0), *corners.max(axis=0)))
+    ours = ", ".join(f"{value:g}" for value in window_outline(raster, raster.window).bounds)
     return (
         f"{footprints.path} does not overlap {raster.path}: it lies in ({theirs}), the image in ({ours}), "
         f"both in {raster.crs}; is one of their CRSs wrong?"

@@ -15,6 +15,7 @@ from rasterio.warp import transform_bounds
 from crispmap.data.scene import Region, Scene
 from crispmap.errors import InputError
 from crispmap.geo.raster import Window
+from crispmap.geo.vector import window_outline
 
 
 def split_by_space(scenes: Sequence[Scene], window: int, share: float = 0.2) -> tuple[list[Region], list[Region]]:
@@ -85,9 +86,8 @@ def _spans(scenes: Sequence[Scene]) -> tuple[list[tuple[float, float]], bool]:
 
 def _bounds(scene: Scene) -> tuple[float, float, float, float]:
     image = scene.image
-    corners = [image.transform @ (col, row) for col in (0, image.width) for row in (0, image.height)]
-    xs, ys = zip(*corners, strict=True)
-    west, south, east, north = transform_bounds(image.crs, "EPSG:4326", min(xs), min(ys), max(xs), max(ys))
+    bounds = window_outline(image, image.window).bounds
+    west, south, east, north = transform_bounds(image.crs, "EPSG:4326", *bounds)
     return west, south, east, north
 
 

@@ -100,17 +100,13 @@ class _Vectors:
 
     def __init__(self, path: Path) -> None:
         self._footprints = Footprints.read(path)
-        self._by_crs: dict[str, Footprints] = {}
         self._used = False
         if not len(self._footprints.polygons) and self._footprints.dropped:
             raise PairingError(f"{path} holds {self._footprints.dropped} features but no polygon; give polygons")
 
     def near(self, grid: Raster) -> Footprints:
         """The polygons that touch a raster, in its CRS."""
-        crs = str(grid.crs)
-        if crs not in self._by_crs:
-            self._by_crs[crs] = self._footprints.on(grid)
-        near = self._by_crs[crs].within(grid)
+        near = self._footprints.on(grid).within(grid)
         self._used = self._used or len(near.polygons) > 0
         return near
 

@@ -1,7 +1,7 @@
 """Footprints: polygons read in the CRS of a raster, burnt into its grid, and written with attributes."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Footprints:
     crs: rasterio.CRS | None
     repaired: int = 0
     dropped: int = 0
+    _moved: dict[str, "Footprints"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, path: str | Path) -> "Footprints":
@@ -61,7 +62,7 @@ class Footprints:
         return cls(path, parts[keep], crs, repaired=int(invalid.sum()), dropped=len(features) - kept)
 
     def on(self, raster: Raster) -> "Footprints":
-        """These polygons in the raster's CRS.
+        """These polygons in the raster's CRS; they are moved there once for all rasters in it.
 
         Raises:
             PairingError: If one side has a CRS and the other has none.
@@ -73,10 +74,16 @@ class Footprints:
             raise PairingError(f"{lacking} has no CRS but {other} is in {crs}; assign the CRS to the former")
         if self.crs == raster.crs:
             return self
-        moved = gpd.GeoSeries(self.polygons, crs=self.crs).to_crs(raster.crs).to_numpy()
+        crs = str(raster.crs)
+        if crs not in self._moved:
+            self._moved[crs] = self._to(raster.crs)
+        return self._moved[crs]
+
+    def _to(self, crs: rasterio.CRS) -> "Footprints":
+        moved = gpd.GeoSeries(self.polygons, crs=self.crs).to_crs(crs).to_numpy()
         sound = np.array([bool(shapely.is_valid(p)) and np.isfinite(p.bounds).all() for p in moved], bool)
         dropped = self.dropped + int((~sound).sum())
-        return Footprints(self.path, moved[sound], raster.crs, self.repaired, dropped)
+        return Footprints(self.path, moved[sound], crs, self.repaired, dropped)
 
     def within(self, raster: Raster, window: Window | None = None) -> "Footprints":
         """Those that touch a raster, or a window of it; they must be in its CRS."""
