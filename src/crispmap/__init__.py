@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crispmap.losses import (
+        ActiveBoundaryLoss,
         BCELoss,
+        BoundaryDoULoss,
         BoundaryLoss,
+        BoundaryWeightedBCELoss,
         ConstantWeight,
         DiceLoss,
+        FocalLoss,
+        HausdorffDTLoss,
         IoULoss,
+        LovaszLoss,
         MixedLoss,
         RampWeight,
         SensitivitySpecificityLoss,
+        SurfaceLoss,
+        TverskyLoss,
     )
     from crispmap.metrics import (
         BinaryBoundaryF1,
@@ -25,40 +33,61 @@ if TYPE_CHECKING:
         BinaryIoU,
         BinaryPerimeterRatio,
     )
+    from crispmap.misregistration import Misregistration, suggest_theta
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActiveBoundaryLoss": "losses",
     "BCELoss": "losses",
+    "BoundaryDoULoss": "losses",
     "BoundaryLoss": "losses",
+    "BoundaryWeightedBCELoss": "losses",
     "ConstantWeight": "losses",
     "DiceLoss": "losses",
+    "FocalLoss": "losses",
+    "HausdorffDTLoss": "losses",
     "IoULoss": "losses",
+    "LovaszLoss": "losses",
     "MixedLoss": "losses",
     "RampWeight": "losses",
     "SensitivitySpecificityLoss": "losses",
+    "SurfaceLoss": "losses",
+    "TverskyLoss": "losses",
     "BinaryBoundaryF1": "metrics",
     "BinaryBoundaryIoU": "metrics",
     "BinaryF1": "metrics",
     "BinaryIoU": "metrics",
     "BinaryPerimeterRatio": "metrics",
+    "Misregistration": "misregistration",
+    "suggest_theta": "misregistration",
 }
 
 __all__ = [
+    "ActiveBoundaryLoss",
     "BCELoss",
     "BinaryBoundaryF1",
     "BinaryBoundaryIoU",
     "BinaryF1",
     "BinaryIoU",
     "BinaryPerimeterRatio",
+    "BoundaryDoULoss",
     "BoundaryLoss",
+    "BoundaryWeightedBCELoss",
     "ConstantWeight",
     "DiceLoss",
+    "FocalLoss",
+    "HausdorffDTLoss",
     "IoULoss",
+    "LovaszLoss",
+    "Misregistration",
     "MixedLoss",
     "RampWeight",
     "SensitivitySpecificityLoss",
+    "SurfaceLoss",
+    "TverskyLoss",
     "__version__",
+    "suggest_theta",
 ]
 
 

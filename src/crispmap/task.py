@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 from crispmap.data.scene import IGNORED
 from crispmap.errors import SettingError
 from crispmap.losses import MixedLoss
+from crispmap.losses.distance import uses_distance
 from crispmap.metrics import BinaryBoundaryF1, BinaryIoU, BinaryPerimeterRatio
 from crispmap.models import SegmentationModel
 
@@ -63,7 +64,8 @@ class SegmentationTask(LightningModule):
         """One step of the optimiser."""
         if isinstance(self.loss, MixedLoss):
             self.loss.set_progress(self.global_step / self.total_steps)
-        loss: Tensor = self.loss(self.model(batch["image"]), batch["label"].long())
+        maps = [batch["distance"]] if "distance" in batch and uses_distance(self.loss) else []
+        loss: Tensor = self.loss(self.model(batch["image"]), batch["label"].long(), *maps)
         if not torch.isfinite(loss):
             raise SettingError(f"the loss became {loss.item()} at step {self.global_step}; lower --optim.learning_rate")
         self.log("train/loss", loss, prog_bar=True)

@@ -27,6 +27,14 @@ def test_writes_images_masks_and_footprints(tmp_path, capsys):
     assert [path.name for path in out.parent.iterdir()] == ["scenes"]
 
 
+def test_displaced_labels_are_written_beside_the_truth(tmp_path, capsys):
+    out = tmp_path / "scenes"
+    assert synthesize(out, "--scenes", 1, "--size", 64, "--seed", 1, "--workers", 1, "--label-offset", 1.5) == 0
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["footprints.gpkg", "footprints_offset.gpkg", "images", "masks", "masks_offset"]
+    assert "labels in masks_offset displaced by up to 1.5 m" in capsys.readouterr().out
+
+
 def test_help_shows_an_example(capsys):
     assert synthesize("--help") == 0
     assert "crispmap synthesize scenes --scenes" in capsys.readouterr().out
@@ -40,6 +48,8 @@ def test_help_shows_an_example(capsys):
         (("--seed", -1), "from 0"),
         (("--workers", 0), "at least 1"),
         (("--size", "large"), "size"),
+        (("--label-offset", -1), "from 0"),
+        (("--label-offset", "far"), "far"),
         (("--colour", "red"), "colour"),
     ],
 )

@@ -10,8 +10,9 @@ import rasterio
 import rasterio.features
 import shapely
 from scipy.ndimage import map_coordinates
+from scipy.stats import kstest
 
-from crispmap.data.synthetic import render_scene, write_scenes
+from crispmap.data.synthetic import building_offset, displace_labels, render_scene, write_scenes
 from crispmap.data.synthetic.coverage import pixel_coverage
 from crispmap.data.synthetic.light import Sun
 from crispmap.data.synthetic.plans import Frame, Wing, ridges, roof_surface
@@ -301,3 +302,108 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
         with pytest.raises(SettingError):
             write_scenes(tmp_path / "out" / "deeper", scenes, size, seed, workers)
     assert list(tmp_path.iterdir()) == []
+
+
+# Displaced labels
+
+OFFSET = 1.5  # metres
+
+
+@pytest.fixture(scope="module")
+def displaced_folders(tmp_path_factory):
+    """The scenes of `folders` with displaced labels: three by one process, two by two."""
+    alone, shared = tmp_path_factory.mktemp("alone") / "out", tmp_path_factory.mktemp("shared") / "out"
+    write_scenes(alone, 3, 160, 7, workers=1, label_offset=OFFSET)
+    write_scenes(shared, 2, 160, 7, workers=2, label_offset=OFFSET)
+    return alone, shared
+
+
+def _layer(path):
+    return gpd.read_file(path, layer="footprints")
+
+
+def test_a_label_offset_changes_no_byte_of_the_truth(folders, displaced_folders):
+    clean = {path.relative_to(folders[0]): path.read_bytes() for path in folders[0].rglob("*.*")}
+    written = {path.relative_to(displaced_folders[0]) for path in displaced_folders[0].rglob("*.*")}
+    assert clean == {path: (displaced_folders[0] / path).read_bytes() for path in clean}
+    assert {str(path) for path in written - set(clean)} == {
+        "footprints_offset.gpkg",
+        *(f"masks_offset/scene_{index:04d}.tif" for index in range(3)),
+    }
+
+
+def test_displaced_labels_are_the_same_whatever_the_number_of_workers_and_scenes(displaced_folders, tmp_path):
+    alone, shared = displaced_folders
+    for name in ("scene_0000.tif", "scene_0001.tif"):
+        assert (alone / "masks_offset" / name).read_bytes() == (shared / "masks_offset" / name).read_bytes()
+    first, second = (_layer(folder / "footprints_offset.gpkg") for folder in displaced_folders)
+    assert first[first.scene != "scene_0002"].reset_index(drop=True).equals(second)
+    write_scenes(tmp_path / "out", 3, 160, 7, workers=1, label_offset=OFFSET)
+    for path in (tmp_path / "out").rglob("*.*"):
+        assert path.read_bytes() == (alone / path.relative_to(tmp_path / "out")).read_bytes(), path.name
+
+
+def test_each_label_is_its_building_moved_by_its_own_offset(displaced_folders):
+    truth, labels = (_layer(displaced_folders[0] / name) for name in ("footprints.gpkg", "footprints_offset.gpkg"))
+    assert list(labels.columns) == [*truth.columns[:-1], "offset_east", "offset_north", "geometry"]
+    assert labels[truth.columns[:-1]].equals(truth.drop(columns="geometry"))
+    moves = labels[["offset_east", "offset_north"]].to_numpy()
+    for true, label, move in zip(truth.geometry, labels.geometry, moves, strict=True):
+        assert label.equals_exact(shapely.affinity.translate(true, *move), 1e-6)
+    assert len(np.unique(moves.round(6), axis=0)) == len(moves) > 4
+    assert np.hypot(*moves.T).max() <= OFFSET
+
+
+def test_displaced_masks_are_the_displaced_footprints_at_pixel_centres(displaced_folders):
+    labels = _layer(displaced_folders[0] / "footprints_offset.gpkg")
+    for name, polygons in labels.groupby("scene").geometry:
+        with (
+            rasterio.open(displaced_folders[0] / "masks_offset" / f"{name}.tif") as mask,
+            rasterio.open(displaced_folders[0] / "masks" / f"{name}.tif") as truth,
+        ):
+            assert (mask.crs, mask.transform, mask.profile) == (truth.crs, truth.transform, truth.profile)
+            rows, columns = np.mgrid[:160, :160] + 0.5
+            inside = shapely.contains_xy(polygons.union_all(), *(mask.transform @ (columns, rows)))
+            assert np.array_equal(mask.read(1), np.where(inside, 255, 0))
+            assert not np.array_equal(mask.read(1), truth.read(1))
+
+
+def test_offsets_are_uniform_over_the_disc():
+    """Of a uniform disc, the squared distance is uniform on [0, r²] and independent of the direction, uniform too."""
+    moves = np.array([building_offset(seed, i, b, 2.0) for seed in range(4) for i in range(10) for b in range(50)])
+    share, turn = (np.hypot(*moves.T) / 2) ** 2, np.arctan2(*moves.T) / (2 * np.pi) + 0.5
+    for values in (share, turn):
+        assert kstest(values, "uniform").pvalue > 0.01
+    assert abs(np.corrcoef(share, turn)[0, 1]) < 0.06
+    assert np.abs(moves.mean(axis=0)).max() < 0.07
+
+
+def test_an_offset_follows_from_seed_scene_and_building_and_grows_in_proportion():
+    first = building_offset(3, 4, 5, 1.0)
+    assert first == building_offset(3, 4, 5, 1.0)
+    assert building_offset(3, 4, 5, 2.5) == pytest.approx((2.5 * first[0], 2.5 * first[1]))
+    assert len({first, *(building_offset(*names, 1.0) for names in ((4, 4, 5), (3, 5, 5), (3, 4, 6), (4, 3, 5)))}) == 5
+
+
+def test_displacing_keeps_the_image_and_merges_overlaps():
+    scene = next(s for s in (render_scene(0, i, 256) for i in range(9)) if any(f.plan == "row" for f in s.footprints))
+    labels = displace_labels(scene, 0, 0, 2.0)
+    assert labels.image is scene.image
+    polygons = [f.polygon for f in labels.footprints]
+    assert sum(p.area for p in polygons) > shapely.union_all(polygons).area + 1  # houses of a row lie over each other
+    assert set(np.unique(labels.mask)) == {0, 255}
+    assert [f.building for f in labels.footprints] == [f.building for f in scene.footprints]
+
+
+@pytest.mark.parametrize("label_offset", [-0.1, math.nan, math.inf])
+def test_label_offsets_out_of_range(label_offset, tmp_path):
+    with pytest.raises(SettingError, match="label offset is"):
+        write_scenes(tmp_path / "out", 1, 64, 0, 1, label_offset=label_offset)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scenes_without_an_offset_replace_those_with_one(tmp_path):
+    write_scenes(tmp_path, 1, 64, 1, 1, label_offset=1.0)
+    (tmp_path / "mine.txt").write_text("mine")
+    write_scenes(tmp_path, 1, 64, 1, 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "masks", "footprints.gpkg", "mine.txt"}

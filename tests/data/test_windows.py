@@ -4,8 +4,10 @@ import torch
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
+from crispmap import SurfaceLoss
 from crispmap.data.augment import flip_and_turn, photometric
 from crispmap.data.folder import find_scenes
+from crispmap.data.module import WindowDataModule
 from crispmap.data.scene import Region, Sample
 from crispmap.data.split import split_by_space
 from crispmap.data.statistics import Statistics, measure
@@ -164,3 +166,35 @@ def test_statistics_leave_nodata_out(tmp_path, write_raster):
     known = pixels[:, 32:].astype(float)
     np.testing.assert_allclose(found.mean, known.mean((1, 2)))
     np.testing.assert_allclose(found.std, known.std((1, 2)))
+
+
+def test_distance_maps_are_those_of_the_labels_as_the_network_sees_them(scenes):
+    windows, plain = (
+        TrainingWindows(whole(scenes), 64, seed=7, class_share=1.0, distance=asked) for asked in (True, False)
+    )
+    criterion = SurfaceLoss(ignore_index=255)
+    logits = torch.randn(1, 1, 64, 64)
+    ignored = 0
+    for i in range(12):
+        sample = windows[i]
+        assert set(sample) == {"image", "label", "distance"}
+        assert torch.equal(sample["label"], plain[i]["label"])
+        assert sample["distance"].dtype == torch.float32
+        label, distance = sample["label"][None], sample["distance"][None]
+        assert torch.equal(criterion(logits, label, distance), criterion(logits, label))
+        assert (distance[label == 1] <= 0).all()
+        assert (distance[label == 0] >= 0).all()
+        assert distance.any()
+        ignored += int((label == 255).sum())
+    assert ignored  # one of the scenes is smaller than the window
+    assert "distance" not in plain[0]
+
+
+def test_batches_hold_distance_maps_only_where_asked_for(scenes):
+    for asked in (False, True):
+        settings = {"window": 32, "batch_size": 2, "steps": 3, "steps_per_epoch": 3, "seed": 0, "workers": 0}
+        data = WindowDataModule(whole(scenes), whole(scenes), **settings, distance=asked)
+        batch = next(iter(data.train_dataloader()))
+        assert ("distance" in batch) == asked
+        assert not asked or batch["distance"].shape == (2, 32, 32)
+        assert "distance" not in next(iter(data.val_dataloader()))

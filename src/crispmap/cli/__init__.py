@@ -19,6 +19,7 @@ COMMANDS = {
     "fit": "train a network on imagery with labels",
     "predict": "map rasters: probability, mask and footprints",
     "evaluate": "compare predicted masks with the truth",
+    "suggest-theta": "measure how far labels lie off, and the boundary loss's θ for them",
     "demo": "all of it at once, on data it makes itself, with a report",
 }
 
@@ -43,7 +44,7 @@ def _overview() -> str:
 
 def import_command(command: str) -> Any:
     """The module of a command, with its ``build_parser()`` and ``run(args)``."""
-    return import_module(f"crispmap.cli.{command}")
+    return import_module(f"crispmap.cli.{command.replace('-', '_')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

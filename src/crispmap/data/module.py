@@ -15,6 +15,8 @@ from crispmap.data.windows import GridWindows, TrainingWindows
 class WindowDataModule(LightningDataModule):
     """Batches of ``{"image": (N, bands, H, W) float32, "label": (N, H, W) uint8}``.
 
+    Training batches also hold ``"distance"``, (N, H, W) float32, where asked for.
+
     Args:
         train: Where training windows may lie.
         val: What validation covers.
@@ -26,6 +28,7 @@ class WindowDataModule(LightningDataModule):
         class_share: The share of training windows placed so that they contain the class.
         val_windows: At most so many validation windows.
         statistics: Of the imagery, for photometric changes; none are made without it.
+        distance: Whether training samples carry the signed distance maps of their labels.
         workers: Loader processes; by default one a core but one, at most eight.
     """
 
@@ -42,10 +45,11 @@ class WindowDataModule(LightningDataModule):
         class_share: float = 0.75,
         val_windows: int = 200,
         statistics: Statistics | None = None,
+        distance: bool = False,
         workers: int | None = None,
     ) -> None:
         super().__init__()
-        self.train_windows = TrainingWindows(train, window, seed, class_share, statistics)
+        self.train_windows = TrainingWindows(train, window, seed, class_share, statistics, distance)
         self.val_windows = GridWindows(val, window, val_windows)
         self.batch_size = batch_size
         self.steps = steps

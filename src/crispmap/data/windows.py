@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from crispmap.data.augment import flip_and_turn, photometric
-from crispmap.data.scene import Region, Sample
+from crispmap.data.scene import IGNORED, Region, Sample
 from crispmap.data.statistics import Statistics
+from crispmap.functional import signed_distance
 from crispmap.geo.raster import Window
 
 
@@ -24,6 +25,7 @@ class TrainingWindows(Dataset[dict[str, Tensor]]):
         seed: Of the run.
         class_share: The share of windows placed so that they contain the class; the others fall anywhere.
         statistics: Of the imagery; photometric changes are measured by it, and none are made without it.
+        distance: Whether samples carry the signed distance maps of their labels.
     """
 
     regions: Sequence[Region]
@@ -31,6 +33,7 @@ class TrainingWindows(Dataset[dict[str, Tensor]]):
     seed: int
     class_share: float = 0.75
     statistics: Statistics | None = None
+    distance: bool = False
 
     def __post_init__(self) -> None:
         """Lays out what is drawn from."""
@@ -39,13 +42,19 @@ class TrainingWindows(Dataset[dict[str, Tensor]]):
         self._anchors = np.cumsum([len(region.anchors) for region in self.regions])
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """The sample at any index from 0: ``image`` and ``label`` as `Sample` has them."""
+        """The sample at any index from 0: ``image`` and ``label`` as `Sample` has them, ``distance`` if asked for.
+
+        The distance is `signed_distance` of the label, of which ignored pixels are no part.
+        """
         rng = np.random.default_rng([self.seed, index])
         region, window = self._draw(rng)
         sample = flip_and_turn(region.read(window, self.size), rng)
         if self.statistics is not None:
             sample = photometric(sample, self.statistics, rng)
-        return as_tensors(sample)
+        tensors = as_tensors(sample)
+        if self.distance:
+            tensors["distance"] = signed_distance(tensors["label"] == 1, tensors["label"] != IGNORED)
+        return tensors
 
     def _draw(self, rng: np.random.Generator) -> tuple[Region, Window]:
         if rng.random() < self.class_share:

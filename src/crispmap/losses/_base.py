@@ -25,8 +25,8 @@ class SegmentationLoss(nn.Module):
 
     Args:
         mode: "binary", "multiclass" or "multilabel".
-        from_logits: Whether predictions are logits, to which the loss applies the sigmoid (multiclass:
-        softmax). ignore_index: Value in the truth of pixels to leave out.
+        from_logits: Whether predictions are logits, to which the loss applies the sigmoid (multiclass: softmax).
+        ignore_index: Value in the truth of pixels to leave out.
     """
 
     def __init__(self, mode: Mode, from_logits: bool, ignore_index: int | None) -> None:
@@ -36,9 +36,13 @@ class SegmentationLoss(nn.Module):
         self.from_logits = from_logits
         self.ignore_index = ignore_index
 
-    def forward(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
-        """Computes the loss; shapes and errors as the class describes them."""
-        return self._loss(class_maps(y_pred, y_true, self.mode, self.ignore_index))
+    def forward(self, y_pred: Tensor, y_true: Tensor, *, valid: Tensor | None = None) -> Tensor:
+        """Computes the loss; shapes and errors as the class describes them.
+
+        Pixels at which `valid`, bool, (N, H, W), (N, 1, H, W) or (N, C, H, W), is false are left out, like those
+        that hold `ignore_index`.
+        """
+        return self._loss(class_maps(y_pred, y_true, self.mode, self.ignore_index, valid))
 
     def extra_repr(self) -> str:
         """The settings, as ``print`` shows them."""
@@ -54,7 +58,9 @@ class SegmentationLoss(nn.Module):
         return scores.softmax(1) if self.mode == "multiclass" else scores.sigmoid()
 
 
-def class_maps(y_pred: Tensor, y_true: Tensor, mode: Mode, ignore_index: int | None) -> ClassMaps:
+def class_maps(
+    y_pred: Tensor, y_true: Tensor, mode: Mode, ignore_index: int | None, valid: Tensor | None = None
+) -> ClassMaps:
     """Turns what a loss is given into maps of each class.
 
     Args:
@@ -62,6 +68,7 @@ def class_maps(y_pred: Tensor, y_true: Tensor, mode: Mode, ignore_index: int | N
         y_true: Binary (N, H, W) or (N, 1, H, W), multiclass class ids (N, H, W), multilabel (N, C, H, W).
         mode: "binary", "multiclass" or "multilabel".
         ignore_index: Value in the truth of pixels to leave out.
+        valid: Bool, (N, H, W), (N, 1, H, W) or (N, C, H, W), false at more such pixels.
 
     Returns:
         The maps; where ignored, the truth is 0. A class id that is neither a class nor ignored is no class.
@@ -82,13 +89,27 @@ def class_maps(y_pred: Tensor, y_true: Tensor, mode: Mode, ignore_index: int | N
         raise SettingError(
             f"{mode} mode takes y_pred {_SHAPES[mode]}; found {tuple(y_pred.shape)} and {tuple(y_true.shape)}"
         )
-    valid = None if ignore_index is None else truth != ignore_index
+    masks = [] if ignore_index is None else [truth != ignore_index]
+    if valid is not None:
+        masks.append(_checked(valid, scores))
+    valid = torch.logical_and(*masks) if len(masks) == 2 else masks[0] if masks else None
     if mode == "multiclass":
         truth = truth == torch.arange(scores.shape[1], device=truth.device)[:, None, None]
     if valid is not None:
         truth = truth.masked_fill(~valid, 0)
     dtype = torch.promote_types(scores.dtype, torch.float32)
     return ClassMaps(scores.to(dtype), truth.to(dtype), valid)
+
+
+def _checked(valid: Tensor, scores: Tensor) -> Tensor:
+    valid = valid[:, None] if valid.ndim == 3 else valid
+    count, classes, *size = scores.shape
+    if valid.dtype != torch.bool or valid.shape not in ((count, 1, *size), (count, classes, *size)):
+        raise SettingError(
+            f"valid must be bool and of the shape (N, H, W), (N, 1, H, W) or (N, C, H, W) of predictions "
+            f"{tuple(scores.shape)}; found {valid.dtype} {tuple(valid.shape)}"
+        )
+    return valid
 
 
 _SHAPES: dict[Mode, str] = {

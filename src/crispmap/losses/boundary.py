@@ -12,35 +12,43 @@ from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss
 
 
 class BoundaryLoss(SegmentationLoss):
-    """One minus a soft boundary F1 score (Bokhovkin & Burnaev 2019, arXiv:1905.07852).
+    """One minus a soft boundary F1 score, after Bokhovkin & Burnaev 2019 (arXiv:1905.07852).
 
-    With pool(x, k) the maximum over a k×k window and b = pool(1 − y, θ0) − (1 − y) the boundary of a map y::
+    ``variant="balanced"`` compares, window by window and along each axis, how far prediction and truth rise and
+    fall from pixel to pixel. With U, F the sums of rise and fall over the θ×θ edges around an edge::
+
+        N = Σ |(U − F)_pred − (U − F)_true| + 2·max(0, min(U, F)_pred − min(U, F)_true)
+        A = Σ (U + F)_pred + (U + F)_true
+        loss = N / (A + θ²)
+
+    Length of boundary counts as such, what goes up and down again inside a window earns nothing, and so masks do not
+    grow teeth. ``variant="paper"`` is the published equation to the letter, which grows them: with pool(x, k) the
+    maximum over a k×k window and b = pool(1 − y, θ0) − (1 − y) the boundary of a map y::
 
         P = Σ pred_b · pool(true_b, θ) / (Σ pred_b + ε)
         R = Σ true_b · pool(pred_b, θ) / (Σ true_b + ε)
         loss = 1 − 2PR / (P + R + ε)
 
-    It is meant to stand beside losses of pixels and area, with a weight that grows during training: see
-    `MixedLoss`. ``variant="paper"`` is the published equation to the letter; ``"balanced"`` is the paper's
-    form too until a better default is established.
+    `crispmap.functional.boundary_loss` says more of both. Either is meant to stand beside losses of pixels and area:
+    see `MixedLoss`.
 
-    *Convention.* The loss applies the sigmoid (multiclass: softmax) unless `from_logits` is false. An image
-    in which prediction or truth has no boundary gives 1, empty against empty included, without a gradient.
-    The image border makes no boundary. Ignored pixels, dilated by (θ0 + θ)/2 − 1 pixels, take no part.
-    Computed in float32 at least.
+    *Convention.* The loss applies the sigmoid (multiclass: softmax) unless `from_logits` is false. A class that is
+    absent from the truth of an image costs, balanced, what is predicted of it, and nothing if nothing is; in the
+    paper's form 1, without a gradient. The image border makes no boundary. Windows that reach an ignored pixel take
+    no part. Computed in float32 at least. The truth takes no gradient.
 
     Args:
         mode: "binary", "multiclass" or "multilabel".
         theta0: Odd width of the window that finds the boundary, at least 3.
-        theta: Odd width of the window that extends it, at least 1: a tolerance of (θ − 1)/2 pixels, which
-            should be about the error of the labels.
+        theta: Odd width of the window in which boundaries are compared, at least 1: a tolerance of (θ − 1)/2
+            pixels, which should be about the error of the labels; `crispmap.suggest_theta` measures it.
         variant: "balanced" or "paper".
         reduction: "image" (the paper: a loss for each class of each image, then the mean), "batch" (sums
             pooled over the batch) or "none" (N, C), which no class weights touch.
         from_logits: Whether predictions are logits rather than probabilities.
-        ignore_index: Value in the truth of pixels to leave out.
+        ignore_index: Value in the truth of pixels to leave out; a mask may be given with the call instead, as `valid`.
         class_weights: A weight for each class, for a weighted mean over classes.
-        eps: What ε is.
+        eps: What ε is, in the paper's form.
 
     Shape:
         binary: y_pred (N, 1, H, W) or (N, H, W), y_true of either shape, in [0, 1];

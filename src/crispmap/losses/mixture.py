@@ -1,68 +1,16 @@
 """Losses of pixels, area and boundary in one, with a weight that may change during training."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from crispmap.errors import SettingError
 from crispmap.losses.boundary import BoundaryLoss
+from crispmap.losses.distance import uses_distance
 from crispmap.losses.pixel import BCELoss
 from crispmap.losses.region import IoULoss
-
-
-@dataclass(frozen=True)
-class ConstantWeight:
-    """The same weight throughout.
-
-    Args:
-        value: From 0 to 1.
-
-    Raises:
-        SettingError: If it is not.
-    """
-
-    value: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.value <= 1:
-            raise SettingError(f"weight is {self.value}; give a number from 0 to 1")
-
-    def __call__(self, progress: float) -> float:
-        """The weight when a share of training, from 0 to 1, is done."""
-        return self.value
-
-
-@dataclass(frozen=True)
-class RampWeight:
-    """0 during a warm-up, then growing linearly, then constant.
-
-    Args:
-        to: The weight at the end, from 0 to 1.
-        start: The share of training after which it begins to grow, at least 0.
-        end: The share at which it has grown to `to`, more than `start`, at most 1.
-
-    Raises:
-        SettingError: If these do not hold.
-    """
-
-    to: float = 0.5
-    start: float = 0.3
-    end: float = 0.8
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.to <= 1:
-            raise SettingError(f"weight to ramp to is {self.to}; give a number from 0 to 1")
-        if not 0 <= self.start < self.end <= 1:
-            raise SettingError(
-                f"ramp starts at {self.start} and ends at {self.end}; give shares of training, 0 ≤ start < end ≤ 1"
-            )
-
-    def __call__(self, progress: float) -> float:
-        """The weight when a share of training, from 0 to 1, is done."""
-        grown = (progress - self.start) / (self.end - self.start)
-        return self.to * min(max(grown, 0.0), 1.0)
+from crispmap.losses.schedule import ConstantWeight
 
 
 class MixedLoss(nn.Module):
@@ -77,14 +25,15 @@ class MixedLoss(nn.Module):
         region: `IoULoss()` by default.
         pixel: `BCELoss()` by default.
         weight: w, or a schedule: a function from the share of training done to w, such as `RampWeight()`.
-            Under a schedule other than `ConstantWeight`, call `set_progress` during training.
+            Under a schedule other than `ConstantWeight`, call `set_progress` during training. A controller
+            that decides from outside assigns `mixture.weight = 0.3` instead, at any time.
 
     Shape:
         That of its parts.
 
     Raises:
-        SettingError: If a weight is not from 0 to 1; when called, if a schedule has not been told the
-            progress.
+        SettingError: If a weight, given or of a schedule, is not from 0 to 1; when called, if a schedule has
+            not been told the progress.
     """
 
     def __init__(
@@ -113,18 +62,24 @@ class MixedLoss(nn.Module):
             fraction: The share of training that is done, from 0 to 1.
 
         Raises:
-            SettingError: If it is not such a share.
+            SettingError: If it is not such a share, or if the schedule makes of it what is no weight.
         """
         if not 0 <= fraction <= 1:
             raise SettingError(f"progress is {fraction}; give the share of training done, from 0 to 1")
-        self._weight = self.schedule(fraction)
+        weight = self.schedule(fraction)
+        if not 0 <= weight <= 1:
+            raise SettingError(f"{self.schedule} gives the weight {weight} at {fraction}; weights are from 0 to 1")
+        self._weight = weight
 
     @property
     def weight(self) -> float:
         """The boundary's weight as it is now.
 
+        Assigning a number from 0 to 1 fixes it from then on: a `ConstantWeight` takes the schedule's place, and
+        telling the progress no longer moves it.
+
         Raises:
-            SettingError: If a schedule has not been told the progress.
+            SettingError: If a schedule has not been told the progress; if what is assigned is no such number.
         """
         if self._weight is None:
             raise SettingError(
@@ -133,17 +88,33 @@ class MixedLoss(nn.Module):
             )
         return self._weight
 
+    @weight.setter
+    def weight(self, value: float) -> None:
+        self.schedule = ConstantWeight(value)
+        self._weight = value
+
     @property
     def parts(self) -> dict[str, Tensor]:
         """The last call's ``pixel``, ``boundary``, ``region`` and ``weight``, detached; empty before it."""
         return dict(self._parts)
 
-    def forward(self, y_pred: Tensor, y_true: Tensor) -> Tensor:
-        """Computes the mixture, a scalar."""
+    @property
+    def uses_distance(self) -> bool:
+        """Whether a part takes the truth's signed distance map, `crispmap.functional.signed_distance`."""
+        return any(uses_distance(part) for part in (self.boundary, self.region, self.pixel))
+
+    def forward(
+        self, y_pred: Tensor, y_true: Tensor, distance: Tensor | None = None, *, valid: Tensor | None = None
+    ) -> Tensor:
+        """Computes the mixture, a scalar.
+
+        A distance map is handed on to the parts that take one; `valid`, false at pixels to leave out, to all of them.
+        """
         weight = self.weight
-        pixel: Tensor = self.pixel(y_pred, y_true)
-        boundary = _part(self.boundary, weight, y_pred, y_true)
-        region = _part(self.region, 1 - weight, y_pred, y_true)
+        given = {} if valid is None else {"valid": valid}
+        pixel = _part(self.pixel, 1.0, y_pred, y_true, distance, given)
+        boundary = _part(self.boundary, weight, y_pred, y_true, distance, given)
+        region = _part(self.region, 1 - weight, y_pred, y_true, distance, given)
         self._parts = {
             "pixel": pixel.detach(),
             "boundary": boundary.detach(),
@@ -153,7 +124,15 @@ class MixedLoss(nn.Module):
         return pixel + weight * boundary + (1 - weight) * region
 
 
-def _part(loss: nn.Module, weight: float, y_pred: Tensor, y_true: Tensor) -> Tensor:
+def _part(
+    loss: nn.Module,
+    weight: float,
+    y_pred: Tensor,
+    y_true: Tensor,
+    distance: Tensor | None,
+    given: dict[str, Tensor],
+) -> Tensor:
+    maps = (y_pred, y_true, distance) if uses_distance(loss) else (y_pred, y_true)
     with torch.set_grad_enabled(torch.is_grad_enabled() and weight != 0):
-        value: Tensor = loss(y_pred, y_true)
+        value: Tensor = loss(*maps, **given)
     return value

@@ -2,11 +2,12 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -14,18 +15,32 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from crispmap.data.synthetic.label_offset import check_label_offset, displace_labels
 from crispmap.data.synthetic.scene import CRS, Footprint, check_scene, render_scene
 from crispmap.errors import SettingError
 from crispmap.progress import track
-from crispmap.whole import whole_folder
+from crispmap.whole import clear, whole_folder
+
+_Labels = tuple[list[Footprint], list[Footprint]]  # of one scene: the truth, and displaced labels if asked for
 
 
-def write_scenes(out: str | Path, scenes: int, size: int, seed: int, workers: int | None = None) -> int:
+_OFFSET_MASKS, _OFFSET_FOOTPRINTS = "masks_offset", "footprints_offset.gpkg"
+
+
+def write_scenes(
+    out: str | Path, scenes: int, size: int, seed: int, workers: int | None = None, label_offset: float = 0.0
+) -> int:
     """Writes scenes 0 to ``scenes`` − 1 of a seed, whole or not at all.
 
         out/images/scene_0000.tif    three bands, uint8
         out/masks/scene_0000.tif     {0, 255}
         out/footprints.gpkg          layer footprints: scene, building, plan, roof, height
+
+    and with a label offset also labels to train on that lie beside their buildings, each by itself, while those above
+    stay the truth to score against:
+
+        out/masks_offset/scene_0000.tif    {0, 255}
+        out/footprints_offset.gpkg         the same rows as footprints.gpkg, with offset_east and offset_north in metres
 
     Args:
         out: The folder to make; scenes that are there are replaced.
@@ -34,6 +49,8 @@ def write_scenes(out: str | Path, scenes: int, size: int, seed: int, workers: in
         seed: Any integer from 0.
         workers: Processes to share the work; as many as there are processors by default. The files are the
             same whatever their number.
+        label_offset: Each building's training label is displaced by up to this many metres, uniformly over a disc
+            (see `displace_labels`). 0, the default, writes no such labels.
 
     Returns:
         The number of footprints.
@@ -46,13 +63,21 @@ def write_scenes(out: str | Path, scenes: int, size: int, seed: int, workers: in
     if workers is not None and workers < 1:
         raise SettingError(f"workers is {workers}; give at least 1")
     check_scene(seed, 0, size)
+    check_label_offset(label_offset)
     with whole_folder(out) as folder:
         (folder / "images").mkdir()
         (folder / "masks").mkdir()
-        write = partial(_write_scene, folder, seed, size)
-        results = track(_spread(write, scenes, workers), "synthesize", scenes)
-        footprints = [(_name(index), footprint) for index, found in enumerate(results) for footprint in found]
+        if label_offset:
+            (folder / _OFFSET_MASKS).mkdir()
+        write = partial(_write_scene, folder, seed, size, label_offset)
+        results = list(track(_spread(write, scenes, workers), "synthesize", scenes))
+        footprints = [(_name(index), footprint) for index, (found, _) in enumerate(results) for footprint in found]
         _write_footprints(folder / "footprints.gpkg", footprints)
+        if label_offset:
+            displaced = [(_name(index), footprint) for index, (_, found) in enumerate(results) for footprint in found]
+            _write_footprints(folder / _OFFSET_FOOTPRINTS, displaced, _offset_columns(displaced))
+    if not label_offset:
+        clear(Path(out), [_OFFSET_MASKS, _OFFSET_FOOTPRINTS])  # those of scenes that have been replaced
     return len(footprints)
 
 
@@ -60,7 +85,7 @@ def _name(index: int) -> str:
     return f"scene_{index:04d}"
 
 
-def _spread(write: Callable[[int], list[Footprint]], scenes: int, workers: int | None) -> Iterator[list[Footprint]]:
+def _spread(write: Callable[[int], _Labels], scenes: int, workers: int | None) -> Iterator[_Labels]:
     """Yields the results of ``write`` for each scene, in order, from as many processes as there is use for."""
     processes = min(workers or os.cpu_count() or 1, scenes)
     if processes == 1:
@@ -72,11 +97,16 @@ def _spread(write: Callable[[int], list[Footprint]], scenes: int, workers: int |
         yield from pool.map(write, range(scenes))
 
 
-def _write_scene(folder: Path, seed: int, size: int, index: int) -> list[Footprint]:
+def _write_scene(folder: Path, seed: int, size: int, label_offset: float, index: int) -> _Labels:
+    """Writes one scene; returns its footprints, and the displaced ones if there are any."""
     scene = render_scene(seed, index, size)
     _write_raster(folder / "images" / f"{_name(index)}.tif", scene.image, scene.transform)
     _write_raster(folder / "masks" / f"{_name(index)}.tif", scene.mask[None], scene.transform)
-    return scene.footprints
+    if not label_offset:
+        return scene.footprints, []
+    displaced = displace_labels(scene, seed, index, label_offset)
+    _write_raster(folder / _OFFSET_MASKS / f"{_name(index)}.tif", displaced.mask[None], scene.transform)
+    return scene.footprints, displaced.footprints
 
 
 def _write_raster(path: Path, bands: NDArray[np.uint8], transform: Affine) -> None:
@@ -89,7 +119,14 @@ def _write_raster(path: Path, bands: NDArray[np.uint8], transform: Affine) -> No
         raster.write(bands)
 
 
-def _write_footprints(path: Path, footprints: list[tuple[str, Footprint]]) -> None:
+def _offset_columns(footprints: list[tuple[str, Footprint]]) -> dict[str, NDArray[Any]]:
+    east, north = np.array([f.offset for _, f in footprints]).reshape(-1, 2).T
+    return {"offset_east": east, "offset_north": north}
+
+
+def _write_footprints(
+    path: Path, footprints: list[tuple[str, Footprint]], more: Mapping[str, NDArray[Any]] | None = None
+) -> None:
     import pyogrio  # not needed by the workers, which import this module too
 
     columns = {
@@ -98,6 +135,7 @@ def _write_footprints(path: Path, footprints: list[tuple[str, Footprint]]) -> No
         "plan": np.array([f.plan for _, f in footprints], dtype=object),
         "roof": np.array([f.roof for _, f in footprints], dtype=object),
         "height": np.array([f.height for _, f in footprints]),
+        **(more or {}),
     }
     # GeoPackages carry the time of their last change; a fixed one makes equal content equal bytes.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})

@@ -1,5 +1,6 @@
 """One synthetic scene: a pure function of (seed, index, size)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ class Footprint:
     plan: str
     roof: str
     height: float  # of the eaves, metres
+    offset: tuple[float, float] = (0.0, 0.0)  # how far the outline is drawn from its true place, metres east and north
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,12 @@ def render_scene(seed: int, index: int, size: int, resolution: float = 0.3) -> S
         Footprint(shapely.transform(b.footprint, corner.__add__), number, b.plan, b.roof, b.height)
         for number, b in enumerate(b for b in site.buildings if b.footprint.intersects(view))
     ]
+    return Scene(image, draw_mask(footprints, size, transform), footprints, transform, CRS)
+
+
+def draw_mask(footprints: Sequence[Footprint], size: int, transform: Affine) -> NDArray[np.uint8]:
+    """Draws footprints as a square mask of ``size`` pixels: 255 where a pixel's centre lies in one, 0 elsewhere."""
     mask = np.zeros((size, size), dtype=np.uint8)
     if footprints:
         rasterize([f.polygon for f in footprints], out=mask, transform=transform, default_value=255)
-    return Scene(image, mask, footprints, transform, CRS)
+    return mask

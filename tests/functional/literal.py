@@ -1,0 +1,63 @@
+"""The boundary losses written down once more, literally and slowly, to test the fast forms against."""
+
+import torch
+import torch.nn.functional as F
+
+
+def pool(x, width):
+    """Maximum over width×width windows of (B, H, W), −∞ beyond the edge; ``amax`` shares a tied gradient evenly."""
+    height, wide = x.shape[-2:]
+    reach = width // 2
+    padded = F.pad(x, (reach,) * 4, value=float("-inf"))
+    windows = padded.unfold(-2, width, 1).unfold(-2, width, 1)
+    assert windows.shape[-4:-2] == (height, wide)
+    return windows.amax((-1, -2))
+
+
+def paper_sums(pred, true, valid, theta0, theta):
+    pred_b, true_b = (pool(1 - y, theta0) - (1 - y) for y in (pred, true))
+    kept = torch.ones_like(pred)
+    if valid is not None:
+        reach = (theta0 + theta) // 2 - 1
+        kept = 1 - pool((~valid).to(pred), 2 * reach + 1)
+    return (
+        (kept * pred_b).sum((1, 2)),
+        (kept * true_b).sum((1, 2)),
+        (kept * pred_b * pool(true_b, theta)).sum((1, 2)),
+        (kept * true_b * pool(pred_b, theta)).sum((1, 2)),
+    )
+
+
+def balanced_sums(pred, true, valid, step, theta):
+    """Window by window and edge by edge."""
+    valid = torch.ones_like(pred, dtype=torch.bool) if valid is None else valid
+    results = [_balanced_of_one(*maps, step, theta) for maps in zip(pred, true, valid, strict=True)]
+    error, amount = (torch.stack(sums) / theta**2 for sums in zip(*results, strict=True))
+    return error, amount
+
+
+def _balanced_of_one(pred, true, valid, step, theta):
+    error, amount = pred.sum() * 0, pred.sum() * 0
+    for p, t, v in ((pred, true, valid), (pred.mT, true.mT, valid.mT)):
+        height, width = p.shape
+        edges = width - step
+        reach = theta // 2
+        for row in range(height):
+            for edge in range(edges):
+                rows = slice(max(row - reach, 0), row + reach + 1)
+                first, last = max(edge - reach, 0), min(edge + reach, edges - 1)
+                if not v[rows, max(edge - reach, 0) : edge + reach + 1].all():
+                    continue
+                if not v[rows, max(edge - reach + step, 0) : edge + reach + step + 1].all():
+                    continue
+                p_rise, p_fall, t_rise, t_fall = (
+                    side
+                    for y in (p, t)
+                    for r in [y[rows, first + step : last + step + 1] - y[rows, first : last + 1]]
+                    for side in ((r * (r > 0)).sum(), (-r * (r < 0)).sum())
+                )
+                net = (p_rise - p_fall) - (t_rise - t_fall)
+                back = torch.minimum(p_rise, p_fall) - torch.minimum(t_rise, t_fall)
+                error = error + net.abs() + 2 * back.clamp(min=0)
+                amount = amount + p_rise + p_fall + t_rise + t_fall
+    return error, amount
