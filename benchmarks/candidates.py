@@ -188,7 +188,7 @@ def huber(squared: Tensor, delta: float) -> Tensor:
 
 
 def inner_boundary(y: Tensor) -> Tensor:
-    """y − min over 3×3, ties split evenly."""
+    """Y − min over 3×3, ties split evenly."""
     height, width = y.shape[-2:]
     padded = F.pad(y, (1, 1, 1, 1), value=float("inf"))
     windows = [padded[..., i : i + height, j : j + width] for i in range(3) for j in range(3)]

@@ -15,7 +15,7 @@ class Segmentation(LightningModule):
         super().__init__()
         self.network = network
         self.criterion = MixedLoss(
-            pixel=BCELoss(), boundary=BoundaryLoss(theta=5), region=IoULoss(), weight=RampWeight(to=0.5)
+            pixel=BCELoss(), boundary=BoundaryLoss(theta=5), region=IoULoss(), weight=RampWeight()
         )
         self.val_metrics = MetricCollection({"val/iou": BinaryIoU(), "val/perimeter_ratio": BinaryPerimeterRatio()})
 

@@ -29,7 +29,7 @@ criterion = MixedLoss(
     pixel=BCELoss(ignore_index=UNKNOWN),
     boundary=BoundaryLoss(theta=5, ignore_index=UNKNOWN),
     region=IoULoss(ignore_index=UNKNOWN),
-    weight=RampWeight(to=0.5),  # of the boundary: 0 until 30 % of training is done, 0.5 from 80 % on
+    weight=RampWeight(),  # of the boundary: it grows to 0.9 over the first 30 % of training
 )
 optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
 

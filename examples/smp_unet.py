@@ -25,7 +25,7 @@ criterion = MixedLoss(
     pixel=BCELoss(mode),
     boundary=BoundaryLoss(mode, theta=5),
     region=IoULoss(mode),
-    weight=RampWeight(to=0.5),
+    weight=RampWeight(),
 )
 optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
 

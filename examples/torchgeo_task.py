@@ -18,7 +18,7 @@ class CrispSegmentationTask(SemanticSegmentationTask):
             pixel=of_classes if mode == "multiclass" else BCELoss(mode, ignore_index=ignore),
             boundary=BoundaryLoss(mode, theta=5, ignore_index=ignore),
             region=IoULoss(mode, ignore_index=ignore),
-            weight=RampWeight(to=0.5),
+            weight=RampWeight(),
         )
         self.criterion.set_progress(0)  # for validation before or without training
 

@@ -39,7 +39,7 @@ def test_an_example_runs_learns_and_brings_the_weight_up(run, tmp_path, capsys, 
     assert float(iou) > 0.75
     assert 0.9 < float(perimeter_ratio) < 1.3
     criterion = names["criterion"] if "criterion" in names else names["trainer"].lightning_module.criterion
-    assert criterion.weight == 0.5
+    assert criterion.weight == 0.9
     assert not list(tmp_path.iterdir())
 
 
@@ -77,7 +77,7 @@ def test_the_torchgeo_recipe_serves_every_kind_of_task(settings, shape, classes,
     )  # fmt: skip
     trainer.fit(task, loader, loader)  # with validation before the first step, as Lightning does by itself
     assert torch.isfinite(trainer.callback_metrics["val_loss"])
-    assert task.criterion.weight == 0.5
+    assert task.criterion.weight == 0.9
 
     logits, mask = task(known["image"][None]).squeeze(1).detach(), known["mask"][None]
     loss, parts = task.criterion(logits, mask), task.criterion.parts

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crispmap.callbacks import JaggednessGuard
     from crispmap.losses import (
         ActiveBoundaryLoss,
         BCELoss,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
         BoundaryLoss,
         BoundaryWeightedBCELoss,
         ConstantWeight,
+        CosineWeight,
         DiceLoss,
         FocalLoss,
         HausdorffDTLoss,
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "JaggednessGuard": "callbacks",
     "ActiveBoundaryLoss": "losses",
     "BCELoss": "losses",
     "BoundaryDoULoss": "losses",
     "BoundaryLoss": "losses",
     "BoundaryWeightedBCELoss": "losses",
     "ConstantWeight": "losses",
+    "CosineWeight": "losses",
     "DiceLoss": "losses",
     "FocalLoss": "losses",
     "HausdorffDTLoss": "losses",
@@ -75,10 +79,12 @@ __all__ = [
     "BoundaryLoss",
     "BoundaryWeightedBCELoss",
     "ConstantWeight",
+    "CosineWeight",
     "DiceLoss",
     "FocalLoss",
     "HausdorffDTLoss",
     "IoULoss",
+    "JaggednessGuard",
     "LovaszLoss",
     "Misregistration",
     "MixedLoss",

@@ -183,7 +183,7 @@ def _remedy(module: nn.Module) -> str:
         steps.append(f"lower the boundary weight (now {weight:.2f})")
         constant = isinstance(mixture.schedule, ConstantWeight)
         steps.append(
-            f"let it grow after a warm-up, weight=RampWeight(to={weight:.2f})"
+            f"let it grow after a warm-up, weight=RampWeight(to={weight:.2f}, start=0.3, end=0.8)"
             if constant
             else f"warm up longer than {mixture.schedule} does"
         )

@@ -138,9 +138,7 @@ def build_loss(given: str | dict[str, Any] | None) -> nn.Module:
         SettingError: If it cannot be made.
     """
     if given is None:
-        # What did best on validation tiles: docs/research/boundary-loss.md.
-        boundary = BoundaryLoss(reduction="batch")
-        return MixedLoss(boundary, IoULoss(), BCELoss(), weight=RampWeight(to=0.9, start=0.0, end=0.3))
+        return MixedLoss(BoundaryLoss(reduction="batch"), IoULoss(), BCELoss(), weight=RampWeight())
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("loss", type=nn.Module)
     try:

@@ -29,35 +29,29 @@ def paper_sums(pred, true, valid, theta0, theta):
 
 
 def balanced_sums(pred, true, valid, step, theta):
-    """Window by window and edge by edge."""
+    """Window by window and edge by edge, all maps of the batch beside each other."""
     valid = torch.ones_like(pred, dtype=torch.bool) if valid is None else valid
-    results = [_balanced_of_one(*maps, step, theta) for maps in zip(pred, true, valid, strict=True)]
-    error, amount = (torch.stack(sums) / theta**2 for sums in zip(*results, strict=True))
-    return error, amount
-
-
-def _balanced_of_one(pred, true, valid, step, theta):
-    error, amount = pred.sum() * 0, pred.sum() * 0
+    error, amount = pred.sum((1, 2)) * 0, pred.sum((1, 2)) * 0
     for p, t, v in ((pred, true, valid), (pred.mT, true.mT, valid.mT)):
-        height, width = p.shape
+        height, width = p.shape[1:]
         edges = width - step
         reach = theta // 2
         for row in range(height):
             for edge in range(edges):
                 rows = slice(max(row - reach, 0), row + reach + 1)
                 first, last = max(edge - reach, 0), min(edge + reach, edges - 1)
-                if not v[rows, max(edge - reach, 0) : edge + reach + 1].all():
-                    continue
-                if not v[rows, max(edge - reach + step, 0) : edge + reach + step + 1].all():
+                kept = v[:, rows, max(edge - reach, 0) : edge + reach + 1].all(1).all(1)
+                kept = kept & v[:, rows, max(edge - reach + step, 0) : edge + reach + step + 1].all(1).all(1)
+                if not kept.any():
                     continue
                 p_rise, p_fall, t_rise, t_fall = (
                     side
                     for y in (p, t)
-                    for r in [y[rows, first + step : last + step + 1] - y[rows, first : last + 1]]
-                    for side in ((r * (r > 0)).sum(), (-r * (r < 0)).sum())
+                    for r in [y[:, rows, first + step : last + step + 1] - y[:, rows, first : last + 1]]
+                    for side in ((r * (r > 0)).sum((1, 2)), (-r * (r < 0)).sum((1, 2)))
                 )
                 net = (p_rise - p_fall) - (t_rise - t_fall)
                 back = torch.minimum(p_rise, p_fall) - torch.minimum(t_rise, t_fall)
-                error = error + net.abs() + 2 * back.clamp(min=0)
-                amount = amount + p_rise + p_fall + t_rise + t_fall
-    return error, amount
+                error = error + kept * (net.abs() + 2 * back.relu())
+                amount = amount + kept * (p_rise + p_fall + t_rise + t_fall)
+    return error / theta**2, amount / theta**2

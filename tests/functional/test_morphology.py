@@ -1,31 +1,14 @@
-"""Soft and hard boundaries, dilation and distance against SciPy and brute force."""
+"""Boundaries, dilation and distance of masks against SciPy and brute force."""
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
-from crispmap.functional.morphology import (
-    dilate_square,
-    extend,
-    inner_boundary,
-    soft_boundary,
-    squared_distance,
-)
+from crispmap.functional.morphology import dilate_square, inner_boundary, squared_distance
 
 CROSS = ndimage.generate_binary_structure(2, 1)
 SHAPES = [(1, 1), (1, 9), (7, 1), (5, 8), (23, 17)]
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("width", [1, 3, 5, 31])
-def test_soft_maps_equal_scipys_maximum_filter(shape, width):
-    y = np.random.default_rng(0).random((2, 3, *shape))
-    size = (1, 1, width, width)
-    largest = ndimage.maximum_filter(1 - y, size, mode="constant", cval=-np.inf) - (1 - y)
-    torch.testing.assert_close(soft_boundary(torch.tensor(y), width).numpy(), largest, rtol=0, atol=1e-15)
-    extended = ndimage.maximum_filter(y, size, mode="constant", cval=-np.inf)
-    assert np.array_equal(extend(torch.tensor(y), width).numpy(), extended)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -40,12 +23,6 @@ def test_inner_boundary_without_border_is_mask_minus_erosion_into_more_of_the_sa
     for mask in masks(shape):
         expected = mask & ~ndimage.binary_erosion(mask, CROSS, border_value=1)
         assert np.array_equal(inner_boundary(torch.tensor(mask), border=False).numpy(), expected)
-
-
-def test_soft_boundary_of_a_mask_is_its_boundary_by_a_square():
-    mask = torch.rand(1, 1, 20, 30, generator=torch.Generator().manual_seed(0)) > 0.3
-    eroded = ndimage.binary_erosion(mask[0, 0].numpy(), np.ones((3, 3)), border_value=1)
-    assert np.array_equal(soft_boundary(mask.double())[0, 0].numpy(), mask[0, 0].numpy() & ~eroded)
 
 
 def test_ignored_pixels_neither_are_nor_make_a_boundary():

@@ -125,7 +125,7 @@ def test_a_schedule_out_of_range_leaves_the_weight_as_it_was():
 
 
 def test_a_schedule_must_be_told_the_progress():
-    with pytest.raises(SettingError, match=r"RampWeight\(to=0.5, start=0.3, end=0.8\).*call set_progress"):
+    with pytest.raises(SettingError, match=r"RampWeight\(to=0.9, start=0.0, end=0.3\).*call set_progress"):
         MixedLoss(weight=RampWeight())(*maps())
     MixedLoss(weight=ConstantWeight(0.2))(*maps())
 
@@ -173,4 +173,4 @@ def test_can_be_written_in_yaml():
     assert mixture.region.ignore_index == 255
     assert isinstance(mixture.pixel, BCELoss)
     assert mixture.schedule == RampWeight(to=0.4)
-    assert "RampWeight(to=0.4, start=0.3, end=0.8)" in repr(mixture)
+    assert "RampWeight(to=0.4, start=0.0, end=0.3)" in repr(mixture)

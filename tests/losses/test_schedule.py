@@ -36,7 +36,7 @@ def test_growing_weights_never_fall_and_grow_as_much_before_the_middle_as_after_
 
 
 def test_a_cosine_is_slow_at_both_ends_and_half_pi_as_fast_as_a_ramp_in_the_middle():
-    cosine, ramp, step = CosineWeight(), RampWeight(), 1e-5
+    cosine, ramp, step = CosineWeight(0.5, 0.3, 0.8), RampWeight(0.5, 0.3, 0.8), 1e-5
 
     def speed(schedule, progress):
         return (schedule(progress + step) - schedule(progress)) / step
@@ -64,7 +64,7 @@ def test_can_be_written_in_yaml():
             weight: {class_path: crispmap.losses.CosineWeight, init_args: {to: 0.4, end: 0.6}}
         """
     )
-    assert parser.instantiate_classes(config).loss.schedule == CosineWeight(to=0.4, start=0.3, end=0.6)
+    assert parser.instantiate_classes(config).loss.schedule == CosineWeight(to=0.4, start=0.0, end=0.6)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ Row by row, with running window sums. Those of probabilities are kept in fixed p
 window leaves it again exactly, so a flat map has no change of 1e-17 whose sign would become a gradient.
 """
 
-import math
 from typing import Any
 
 import numba
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crispmap.functional._sums_torch import untouched_edges, untouched_pixels
+from crispmap.functional._sums_torch import fixed_point, untouched_edges, untouched_pixels
 
 _DIRECTIONS = ((0, 1), (1, 0))
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -29,12 +28,12 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
     maps, height, width = pred.shape
     reach = min(theta // 2, max(height, width))
     kind = pred.numpy().dtype.type
-    fixed: Any = np.int32 if kind == np.float32 else np.int64
-    bits = np.iinfo(fixed).bits - 1 - math.ceil(math.log2(4 * (2 * reach + 1) ** 2))  # what fits whatever the map
-    scale = kind(2.0 ** min(bits, 44))
+    integer, factor = fixed_point(pred, theta)
+    scale = kind(factor)
     sums = np.zeros((maps, 2))
+    sums += (pred.sum((1, 2)) + true.sum((1, 2))).numpy()[:, None] * 0  # NaN, which integers cannot be, must not vanish
     codes = np.zeros((maps, 2, height, width), np.int8)
-    work = np.zeros((5, 4, _BLOCK, width + 2 * reach), fixed)
+    work = np.zeros((5, 4, _BLOCK, width + 2 * reach), np.int32 if integer == torch.int32 else np.int64)
     for axis, (down, right) in enumerate(_DIRECTIONS):
         rows, cols = height - step * down, width - step * right
         if rows < 1 or cols < 1:
@@ -52,7 +51,7 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
                 codes[i, axis],
                 work,
             )
-    sums /= float(scale) * theta**2
+    sums /= factor * theta**2
     return torch.from_numpy(sums).to(pred.dtype), torch.from_numpy(codes).flatten(2)
 
 

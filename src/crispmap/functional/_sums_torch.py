@@ -3,6 +3,7 @@
 On a CPU one map at a time, so that what is computed in between stays in the cache; elsewhere all at once.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +33,9 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
 def _balanced_sums(
     step: int, theta: int, pred: Tensor, true: Tensor, valid: Tensor | None, sums: Tensor, codes: Tensor
 ) -> None:
+    integer, scale = fixed_point(pred, theta)
+    sums += (pred.sum((1, 2)) + true.sum((1, 2)))[:, None] * 0  # NaN, which integers cannot be, must not vanish
+    pred, true = ((y * scale).to(integer) for y in (pred, true))
     for axis, code in zip(_AXES, codes.unbind(1), strict=True):
         if pred.shape[axis] <= step:
             continue
@@ -41,12 +45,13 @@ def _balanced_sums(
         net = pred_net - (true_rise - true_fall)
         back = torch.minimum(pred_rise, pred_fall).sub_(torch.minimum(true_rise, true_fall)).clamp_(min=0)
         if valid is not None:
-            counted = untouched_edges(valid, step, theta, axis).to(pred.dtype)
+            counted = untouched_edges(valid, step, theta, axis).to(integer)
             for each in (net, back, pred_rise, pred_fall, true_rise, true_fall):
                 each.mul_(counted)
-        sums[:, 0] += net.abs().sum((1, 2)) + 2 * back.sum((1, 2))
-        for part in (pred_rise, pred_fall, true_rise, true_fall):
-            sums[:, 1] += part.sum((1, 2))
+        error = net.abs().add_(back, alpha=2)
+        amount = pred_rise.add_(pred_fall).add_(true_rise).add_(true_fall)
+        for k, each in enumerate((error, amount)):
+            sums[:, k] += each.to(sums.dtype).sum((1, 2)) / scale
         more = back.sign_()
         inner = torch.add(more, net.sign_().sub_(pred_net.sign_().mul_(more)), alpha=2)
         _inside(code, step, axis).copy_(inner)
@@ -271,6 +276,17 @@ def _rise_and_fall(y: Tensor, step: int, axis: int, theta: int) -> list[Tensor]:
 def _inside(code: Tensor, step: int, axis: int) -> Tensor:
     """The part of a map that has a place for each edge along an axis."""
     return code.narrow(axis, 0, code.shape[axis] - step)
+
+
+def fixed_point(y: Tensor, theta: int) -> tuple[torch.dtype, float]:
+    """The integers, and what to multiply by, for sums over windows that are exact and fit whatever the map.
+
+    Sums of floats depend on their order: where a map rises and falls alike, the sign of what their rounding leaves
+    would become a gradient, and another one for the map turned.
+    """
+    integer, bits = (torch.int32, 31) if y.dtype == torch.float32 else (torch.int64, 63)
+    widest = min(theta, 2 * max(y.shape[-2:]) + 1)
+    return integer, 2.0 ** min(bits - math.ceil(math.log2(4 * widest**2)), 44)
 
 
 def untouched_pixels(valid: Tensor, theta0: int, theta: int) -> Tensor:

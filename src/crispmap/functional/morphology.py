@@ -1,39 +1,11 @@
-"""Boundaries, dilation and distance, soft on probability maps and hard on masks.
+"""Boundaries, dilation and distance of masks, exact, in bool and integers.
 
-Soft forms are differentiable and follow Bokhovkin & Burnaev (arXiv:1905.07852); hard forms are exact and work
-in bool and integers. All of them treat the last two dimensions as the image.
+All of them treat the last two dimensions as the image.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-
-def soft_boundary(y: Tensor, theta0: int = 3) -> Tensor:
-    """Boundary of a mask or a probability map: ``pool(1 − y, θ0) − (1 − y)``.
-
-    ``pool(x, k)`` is the maximum over a k×k window around each pixel. Nothing lies beyond the image (it is
-    padded with −∞), so an object cut by the image border has no boundary there.
-
-    Args:
-        y: Probabilities in [0, 1], shape (N, C, H, W).
-        theta0: Odd width of the window, at least 3; the boundary lies inside the object and is (θ0 − 1)/2
-        wide.
-
-    Returns:
-        The boundary in [0, 1], shape (N, C, H, W).
-    """
-    background = 1 - y
-    return _pool(background, theta0) - background
-
-
-def extend(boundary: Tensor, theta: int) -> Tensor:
-    """Boundary extended by a tolerance of (θ − 1)/2 pixels in Chebyshev distance: ``pool(boundary, θ)``."""
-    return _pool(boundary, theta)
-
-
-def _pool(x: Tensor, width: int) -> Tensor:
-    return F.max_pool2d(x, width, stride=1, padding=width // 2)
 
 
 def inner_boundary(mask: Tensor, *, border: bool, valid: Tensor | None = None) -> Tensor:

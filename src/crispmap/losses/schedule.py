@@ -30,9 +30,10 @@ class ConstantWeight:
 
 @dataclass(frozen=True)
 class _GrowingWeight:
-    to: float = 0.5
-    start: float = 0.3
-    end: float = 0.8
+    # What did best for the balanced boundary loss: docs/research/boundary-loss.md.
+    to: float = 0.9
+    start: float = 0.0
+    end: float = 0.3
 
     def __post_init__(self) -> None:
         if not 0 <= self.to <= 1:
