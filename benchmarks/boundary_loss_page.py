@@ -127,7 +127,8 @@ are medians of those within a round. θ = {theta} unless said otherwise, θ0 = 3
 
 _MEMORY = """\
 By how much the resident memory of a fresh process rises at its highest during one step, above what it is with the
-inputs in place: saved tensors, scratch space and the gradient. What there is to compile or load is loaded before."""
+inputs in place: saved tensors, scratch space and the gradient. What there is to compile or load is loaded before, and
+the allocator hands large blocks back once they are freed, so that only what is in use counts."""
 
 
 def _circumstances(result: Result) -> str:

@@ -189,7 +189,8 @@ class Spare(nn.Module):
 
 
 THETA, SUGGEST, VARIANT = "raise theta (now 7, which covers labels 3 px off)", "suggest-theta", 'variant="balanced"'
-LOWER, RAMP, WARM_UP = "lower the boundary weight (now 0.40)", "weight=RampWeight(to=0.40, start=0.3, end=0.8)", "warm up longer"
+LOWER, WARM_UP = "lower the boundary weight (now 0.40)", "warm up longer"
+RAMP = "weight=RampWeight(to=0.40, start=0.3, end=0.8)"
 NOT_OURS = "No BoundaryLoss is at work"
 
 

@@ -187,8 +187,8 @@ def _report(out: Path, size: Size, facts: dict[str, str], scores: dict[str, Eval
         notes=(
             "One seed is an illustration, not evidence: differences of a few hundredths between the two columns are "
             "within what another seed would give.",
-            "The labels here are exact. What the boundary term is worth where they are not, and what the published form "
-            "of it does there, is in docs/research/boundary-loss.md.",
+            "The labels here are exact. What the boundary term is worth where they are not, and what the published "
+            "form of it does there, is in docs/research/boundary-loss.md.",
             "The scenes are synthetic. A network trained on them maps synthetic scenes; for real ground, train on "
             "real imagery with crispmap fit.",
         ),

@@ -29,7 +29,11 @@ def paper_sums(pred, true, valid, theta0, theta):
 
 
 def balanced_sums(pred, true, valid, step, theta):
-    """Window by window and edge by edge, all maps of the batch beside each other."""
+    """Window by window and edge by edge, all maps of the batch beside each other.
+
+    Where autograd meets a kink it takes the slope in the middle, as the symmetric form of a rise, (|r| + r)/2, does,
+    or, where the prediction goes back and forth exactly as much as the truth, the one that wants no change.
+    """
     valid = torch.ones_like(pred, dtype=torch.bool) if valid is None else valid
     error, amount = pred.sum((1, 2)) * 0, pred.sum((1, 2)) * 0
     for p, t, v in ((pred, true, valid), (pred.mT, true.mT, valid.mT)):
@@ -48,7 +52,7 @@ def balanced_sums(pred, true, valid, step, theta):
                     side
                     for y in (p, t)
                     for r in [y[:, rows, first + step : last + step + 1] - y[:, rows, first : last + 1]]
-                    for side in ((r * (r > 0)).sum((1, 2)), (-r * (r < 0)).sum((1, 2)))
+                    for side in ((r.abs() + r).sum((1, 2)) / 2, (r.abs() - r).sum((1, 2)) / 2)
                 )
                 net = (p_rise - p_fall) - (t_rise - t_fall)
                 back = torch.minimum(p_rise, p_fall) - torch.minimum(t_rise, t_fall)

@@ -312,30 +312,30 @@ def _apply(
         to_here[col] -= change[col]
 
 
-def paper_sums(
-    pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def paper_sums(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int) -> tuple[Tensor, Tensor]:
     """As `_sums_torch.paper_sums`."""
-    maps, height, width = pred.shape
-    boundaries = torch.empty_like(pred), torch.empty_like(true)
-    extended = np.empty((2, height, width), boundaries[0].numpy().dtype)
+    boundary = torch.empty_like(pred)
+    work = np.empty((4, *pred.shape[1:]), pred.numpy().dtype)
     counted = _counted_pixels(valid, theta0, theta)
-    sums = np.zeros((maps, 4))
-    for i in range(maps):
-        for k, y in enumerate((pred, true)):
-            boundary = boundaries[k][i].numpy()
-            _boundary(y[i].numpy(), theta0 // 2, boundary)
-            _window_maximum(boundary, theta // 2, extended[k])
-        _sum_of_products(
-            boundaries[0][i].numpy(), boundaries[1][i].numpy(), extended, counted[i % len(counted)], sums[i]
+    sums = np.zeros((len(pred), 4))
+    for i in range(len(pred)):
+        _paper_forward(
+            pred[i].numpy(),
+            true[i].numpy(),
+            counted[i % len(counted)],
+            theta0 // 2,
+            theta // 2,
+            boundary[i].numpy(),
+            sums[i],
+            work,
         )
-    return torch.from_numpy(sums).to(pred.dtype), boundaries[0], boundaries[1]
+    return torch.from_numpy(sums).to(pred.dtype), boundary
 
 
 def paper_grad(
     pred: Tensor,
-    pred_boundary: Tensor,
-    true_boundary: Tensor,
+    true: Tensor,
+    boundary: Tensor,
     valid: Tensor | None,
     grad_sums: Tensor,
     theta0: int,
@@ -349,8 +349,8 @@ def paper_grad(
     for i in range(len(pred)):
         _paper_backward(
             pred[i].numpy(),
-            pred_boundary[i].numpy(),
-            true_boundary[i].numpy(),
+            true[i].numpy(),
+            boundary[i].numpy(),
             counted[i % len(counted)],
             factors[i],
             theta0 // 2,
@@ -369,8 +369,24 @@ def _counted_pixels(valid: Tensor | None, theta0: int, theta: int) -> Array:
 
 
 @_compiled
-def _boundary(y: Array, reach: int, out: Array) -> None:
-    background = 1 - y
+def _paper_forward(
+    pred: Array, true: Array, counted: Array, reach0: int, reach: int, boundary: Array, sums: Array, work: Array
+) -> None:
+    true_boundary, extended = work[0], work[1:3]
+    _boundary(pred, reach0, boundary, work[3])
+    _boundary(true, reach0, true_boundary, work[3])
+    _window_maximum(boundary, reach, extended[0])
+    _window_maximum(true_boundary, reach, extended[1])
+    _sum_of_products(boundary, true_boundary, extended, counted, sums)
+
+
+@_compiled
+def _boundary(y: Array, reach: int, out: Array, background: Array) -> None:
+    one = y.dtype.type(1)
+    for row in range(len(y)):
+        here, result = y[row], background[row]
+        for col in range(len(here)):
+            result[col] = one - here[col]
     _window_maximum(background, reach, out)
     for row in range(len(y)):
         here, result = background[row], out[row]
@@ -400,8 +416,8 @@ def _sum_of_products(pred: Array, true: Array, extended: Array, counted: Array, 
 @_compiled
 def _paper_backward(
     pred: Array,
+    true: Array,
     pred_boundary: Array,
-    true_boundary: Array,
     counted: Array,
     factors: Array,
     reach0: int,
@@ -412,12 +428,13 @@ def _paper_backward(
     by_pred, by_precision, by_recall = factors[0], factors[2], factors[3]
     one = pred.dtype.type(1)
     by_boundary, by_extended, background = work[4], work[5], work[6]
-    _window_maximum(true_boundary, reach, by_boundary)
+    _boundary(true, reach0, by_extended, background)
+    _window_maximum(by_extended, reach, by_boundary)
     for row in range(len(pred)):
-        here, extended, t, p, q = by_boundary[row], by_extended[row], true_boundary[row], pred[row], background[row]
+        here, extended, p, q = by_boundary[row], by_extended[row], pred[row], background[row]
         for col in range(len(here)):
             here[col] = by_pred + by_precision * here[col]
-            extended[col] = by_recall * t[col]
+            extended[col] *= by_recall
             q[col] = one - p[col]
         if counted.size:
             kept = counted[row]

@@ -86,31 +86,18 @@ def _balanced_grad(
         gradient.narrow(axis, 0, length).sub_(by_rise)
 
 
-def paper_sums(
-    pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums (B, 4) of the published equation, and the boundaries of prediction and truth."""
-    sums = pred.new_zeros(len(pred), 4)
-    pred_boundary, true_boundary = torch.empty_like(pred), torch.empty_like(true)
-    for maps in _portions(pred, true, valid, sums, pred_boundary, true_boundary):
+def paper_sums(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int) -> tuple[Tensor, Tensor]:
+    """Sums (B, 4) of the published equation, and the boundary of the prediction."""
+    sums, boundary = pred.new_zeros(len(pred), 4), torch.empty_like(pred)
+    for maps in _portions(pred, true, valid, sums, boundary):
         _paper_sums(theta0, theta, *maps)
-    return sums, pred_boundary, true_boundary
+    return sums, boundary
 
 
 def _paper_sums(
-    theta0: int,
-    theta: int,
-    pred: Tensor,
-    true: Tensor,
-    valid: Tensor | None,
-    sums: Tensor,
-    pred_boundary: Tensor,
-    true_boundary: Tensor,
+    theta0: int, theta: int, pred: Tensor, true: Tensor, valid: Tensor | None, sums: Tensor, pred_boundary: Tensor
 ) -> None:
-    boundaries = pred_boundary, true_boundary
-    for y, boundary in zip((pred, true), boundaries, strict=True):
-        background = 1 - y
-        torch.sub(box_max(background, theta0), background, out=boundary)
+    boundaries = pred_boundary.copy_(_boundary(pred, theta0)), _boundary(true, theta0)
     extended = [box_max(boundary, theta) for boundary in boundaries]
     if valid is not None:
         counted = untouched_pixels(valid, theta0, theta).to(pred.dtype)
@@ -124,16 +111,16 @@ def _paper_sums(
 
 def paper_grad(
     pred: Tensor,
-    pred_boundary: Tensor,
-    true_boundary: Tensor,
+    true: Tensor,
+    boundary: Tensor,
     valid: Tensor | None,
     grad_sums: Tensor,
     theta0: int,
     theta: int,
 ) -> Tensor:
-    """Gradient of the prediction, (B, H, W), from that of its sums, (B, 4)."""
+    """Gradient of the prediction, (B, H, W), from that of its sums, (B, 4), and its boundary."""
     gradient = torch.empty_like(pred)
-    for maps in _portions(pred, pred_boundary, true_boundary, valid, grad_sums, gradient):
+    for maps in _portions(pred, true, boundary, valid, grad_sums, gradient):
         _paper_grad(theta0, theta, *maps)
     return gradient
 
@@ -142,21 +129,27 @@ def _paper_grad(
     theta0: int,
     theta: int,
     pred: Tensor,
+    true: Tensor,
     pred_boundary: Tensor,
-    true_boundary: Tensor,
     valid: Tensor | None,
     grad_sums: Tensor,
     gradient: Tensor,
 ) -> None:
     by_pred, _, by_precision, by_recall = grad_sums[..., None, None].unbind(1)
+    true_boundary = _boundary(true, theta0)
     by_boundary = box_max(true_boundary, theta).mul_(by_precision).add_(by_pred)
-    by_extended = by_recall * true_boundary
+    by_extended = true_boundary.mul_(by_recall)
     if valid is not None:
         counted = untouched_pixels(valid, theta0, theta).to(pred.dtype)
         by_boundary.mul_(counted)
         by_extended.mul_(counted)
     by_boundary.add_(spread_to_maxima(pred_boundary, by_extended, theta))
     torch.sub(by_boundary, spread_to_maxima(1 - pred, by_boundary, theta0), out=gradient)
+
+
+def _boundary(y: Tensor, theta0: int) -> Tensor:
+    background = 1 - y
+    return box_max(background, theta0).sub_(background)
 
 
 def box_sum(x: Tensor, width: int) -> Tensor:

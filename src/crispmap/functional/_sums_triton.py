@@ -37,14 +37,13 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
     """As `_sums_torch.balanced_sums`, but for what a code is.
 
     A code is 4(c + 2) + 2k + b: k whether the window counts, b whether the prediction goes back and forth more than
-    the truth does, and c, from −2 to 2, the derivative of the error by rise − fall. Where there is no edge it means
-    nothing.
+    the truth does, and c, from −2 to 2, the derivative of the error by rise − fall.
     """
     reach = theta // 2 + step
     if not _fits(pred, theta, reach):
         return _sums_torch.balanced_sums(pred, true, valid, step, theta)
     maps, height, width = pred.shape
-    bits = min(23, 30 - math.ceil(math.log2(theta**2)))  # 2θ² changes of one must fit into an integer
+    bits = min(23, 29 - math.ceil(math.log2(theta**2)))  # 4θ² changes of one must fit into an integer
     counted = None if valid is None else _counted_edges(valid, step, theta)
     codes = torch.empty((maps, 2, height * width), dtype=torch.int8, device=pred.device)
     parts = _new_parts(pred, reach, 2)
@@ -65,9 +64,7 @@ def balanced_grad(
     return gradient
 
 
-def paper_sums(
-    pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def paper_sums(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int) -> tuple[Tensor, Tensor]:
     """As `_sums_torch.paper_sums`."""
     if not _fits(pred, max(theta0, theta)):
         return _sums_torch.paper_sums(pred, true, valid, theta0, theta)
@@ -75,13 +72,13 @@ def paper_sums(
     boundaries = [_window_maximum(y, theta0, boundary=True) for y in (pred, true)]
     parts = _new_parts(pred, theta // 2, 4)
     _launch(_paper_sums_kernel, theta // 2, *boundaries, counted, parts, THETA=theta)
-    return parts.sum(1, dtype=torch.float64).to(pred.dtype), boundaries[0], boundaries[1]
+    return parts.sum(1, dtype=torch.float64).to(pred.dtype), boundaries[0]
 
 
 def paper_grad(
     pred: Tensor,
-    pred_boundary: Tensor,
-    true_boundary: Tensor,
+    true: Tensor,
+    boundary: Tensor,
     valid: Tensor | None,
     grad_sums: Tensor,
     theta0: int,
@@ -89,12 +86,13 @@ def paper_grad(
 ) -> Tensor:
     """As `_sums_torch.paper_grad`."""
     if not _fits(pred, max(theta0, theta)):
-        return _sums_torch.paper_grad(pred, pred_boundary, true_boundary, valid, grad_sums, theta0, theta)
+        return _sums_torch.paper_grad(pred, true, boundary, valid, grad_sums, theta0, theta)
     counted = None if valid is None else _counted_pixels(valid, theta0, theta)
+    true_boundary = _window_maximum(true, theta0, boundary=True)
     weight = true_boundary if counted is None else true_boundary * counted
     extended = _window_maximum(true_boundary, theta, boundary=False)
-    by_sums = grad_sums[:, [0, 2, 3]]  # as they stand in: by_pred + by_precision·extended + by_recall·(…)
-    by_boundary = _spread_to_maxima(pred_boundary, weight, theta, extended, by_sums, counted)
+    by_sums = grad_sums[:, [0, 2, 3]].contiguous()  # as they stand in: by_pred + by_precision·extended + by_recall·(…)
+    by_boundary = _spread_to_maxima(boundary, weight, theta, extended, by_sums, counted)
     by_itself = pred.new_tensor([[0.0, 1.0, -1.0]]).repeat(len(pred), 1)
     return _spread_to_maxima(pred, by_boundary, theta0, by_boundary, by_itself, None, complement=True)
 
@@ -181,89 +179,93 @@ def _launch(kernel: Any, reach: int, image: Tensor, *tensors: Tensor | None, **c
         kernel[grid](image, *tensors, height, width, *tiling, HALO=_halo(reach), **constants, num_warps=1)
 
 
-# What a kernel works with. A row is a tuple of tensors, one to a column of the lanes', (32,) each.
+# What a kernel works with. A row is a tensor of 128, of which lane i holds columns 4i to 4i + 3.
 
 
 @triton.jit
-def _place(strips: Any, chunks: Any, rows: Any, HALO: tl.constexpr) -> Any:
-    """Map, first row and first column of a program."""
+def _place(strips: tl.tensor, chunks: tl.tensor, rows: tl.tensor, HALO: tl.constexpr) -> tl.tuple:
+    """Map, first row and columns of a program."""
     program = tl.program_id(0)
     image = (program // (strips * chunks)).to(tl.int64)
-    return image, program // strips % chunks * rows, program % strips * (_STRIP - 2 * HALO) - HALO
+    first = program % strips * (_STRIP - 2 * HALO) - HALO
+    return image, program // strips % chunks * rows, first + tl.arange(0, _STRIP)
 
 
 @triton.jit
-def _own(row: Any, height: Any, width: Any, cols: Any, HALO: tl.constexpr) -> Any:
-    """Pixels of a row that are this program's to write."""
+def _own(row: tl.tensor, height: tl.tensor, width: tl.tensor, cols: tl.tensor, HALO: tl.constexpr) -> tl.tensor:
+    """Pixels of a row that are this program's and not in the rim that its neighbours own."""
     at = tl.arange(0, _STRIP)
     return (at >= HALO) & (at < _STRIP - HALO) & (cols < tl.where(row < height, width, 0))
 
 
 @triton.jit
-def _split(x: Any) -> Any:
-    """Columns of a row, (128,)."""
-    even, odd = tl.split(tl.reshape(x, [_LANES, 2, 2]))
+def _row(image: tl.tensor, row: tl.tensor, inside: tl.tensor, cols: tl.tensor, width: tl.tensor) -> tl.tensor:
+    """A row of an image, zero beyond it."""
+    return tl.load(image + row * width + cols, mask=(cols >= 0) & (cols < tl.where(inside, width, 0)), other=0)
+
+
+@triton.jit
+def _split(row: tl.tensor) -> tl.tuple:
+    """The four columns of the lanes."""
+    even, odd = tl.split(tl.reshape(row, [_LANES, 2, 2]))
     a, c = tl.split(even)
     b, d = tl.split(odd)
     return (a, b, c, d)
 
 
 @triton.jit
-def _join(x: Any) -> Any:
-    """The row, (128,), of its columns."""
+def _join(x: tl.tuple) -> tl.tensor:
+    """The row of four columns."""
     return tl.reshape(tl.join(tl.join(x[0], x[2]), tl.join(x[1], x[3])), [_STRIP])
 
 
 @triton.jit
-def _column(x: Any, AT: tl.constexpr) -> Any:
-    """Column AT of each lane, which is another lane's where AT is not in 0 … 3; the strip's rim is undefined."""
-    if AT // 4 == 0:
-        return x[AT]
+def _from_lane(x: tl.tensor, AWAY: tl.constexpr) -> tl.tensor:
+    """What the lane that far away holds; undefined where there is none."""
+    if AWAY == 0:
+        return x
     else:
-        lane = tl.arange(0, _LANES) + AT // 4
-        return tl.gather(x[AT % 4], tl.minimum(tl.maximum(lane, 0), _LANES - 1), 0)
+        return tl.gather(x, tl.minimum(tl.maximum(tl.arange(0, _LANES) + AWAY, 0), _LANES - 1), 0)
 
 
 @triton.jit
-def _row(image: Any, row: Any, inside: Any, cols: Any, width: Any) -> Any:
-    """A row of an image, (128,), zero beyond it."""
-    return tl.load(image + row * width + cols, mask=(cols >= 0) & (cols < tl.where(inside, width, 0)), other=0)
+def _shift(row: tl.tensor, BY: tl.constexpr) -> tl.tensor:
+    """What stands BY columns to the right; undefined at the strip's rim."""
+    x = _split(row)
+    out = ()
+    for c in tl.static_range(4):
+        out += (_from_lane(x[(c + BY) % 4], (c + BY) // 4),)
+    return _join(out)
 
 
 # The balanced form.
 
 
 @triton.jit
-def _fixed(y: Any, ONE: tl.constexpr) -> Any:
-    """Probabilities in fixed point: from ONE to 2·ONE floats are evenly spaced, and so are their bits."""
-    return (y + ONE).to(tl.int32, bitcast=True)
-
-
-@triton.jit
 def _changes(
-    image: Any, row: Any, inside: Any, height: Any, width: Any, cols: Any, STEP: tl.constexpr, ONE: tl.constexpr
-):
-    """Of a row's edges, along it and down: net change and rise, each of four columns; all zero if not inside."""
-    y = _split(_fixed(_row(image, row, inside, cols, width), ONE))
-    below = tl.where(row + STEP < height, row + STEP, row)
-    z = _split(_fixed(_row(image, below, inside, cols, width), ONE))
-    is_edge = _split(((cols >= 0) & (cols < width - STEP)).to(tl.int32))
-    right = ()
-    right_rise = ()
-    down = ()
-    down_rise = ()
-    for c in tl.static_range(4):
-        change = tl.where(is_edge[c] != 0, _column(y, c + STEP) - y[c], 0)
-        right += (change,)
-        right_rise += (tl.maximum(change, 0),)
-        change = z[c] - y[c]
-        down += (change,)
-        down_rise += (tl.maximum(change, 0),)
-    return right + right_rise + down + down_rise
+    image: tl.tensor,
+    row: tl.tensor,
+    inside: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    cols: tl.tensor,
+    STEP: tl.constexpr,
+    ONE: tl.constexpr,
+) -> tl.tensor:
+    """Changes from a row of pixels to the right and their rise, downwards and their rise, and the pixels.
+
+    In fixed point: from ONE to 2·ONE floats are evenly spaced, and so are their bits.
+    """
+    y = _row(image, row, inside, cols, width)
+    below = _row(image, tl.where(row + STEP < height, row + STEP, row), inside, cols, width)
+    fixed = (y + ONE).to(tl.int32, bitcast=True)
+    right = tl.where((cols >= 0) & (cols < width - STEP), _shift(fixed, STEP) - fixed, 0)
+    down = (below + ONE).to(tl.int32, bitcast=True) - fixed
+    return right, tl.maximum(right, 0), down, tl.maximum(down, 0), y
 
 
 @triton.jit
-def _advance(sums: Any, entering: Any, leaving: Any) -> Any:
+def _advance(sums: tl.tuple, entering: tl.tuple, leaving: tl.tuple) -> tl.tuple:
     out = ()
     for i in tl.static_range(len(sums)):
         out += (sums[i] + entering[i] - leaving[i],)
@@ -271,37 +273,46 @@ def _advance(sums: Any, entering: Any, leaving: Any) -> Any:
 
 
 @triton.jit
-def _sum_along(x: Any, REACH: tl.constexpr) -> Any:
-    """Sums over the columns within reach, of integers."""
+def _sum_along(row: tl.tensor, REACH: tl.constexpr) -> tl.tensor:
+    """Sums over the columns within reach, of integers: what is added can be taken away again."""
+    x = _split(row)
     out = ()
     if REACH <= 4:
-        total = _column(x, -REACH)
+        total = _from_lane(x[-REACH % 4], -REACH // 4)
         for k in tl.static_range(1 - REACH, REACH + 1):
-            total += _column(x, k)
+            total += _from_lane(x[k % 4], k // 4)
         out += (total,)
         for c in tl.static_range(1, 4):
-            total += _column(x, c + REACH) - _column(x, c - REACH - 1)
+            total += _from_lane(x[(c + REACH) % 4], (c + REACH) // 4)
+            total -= _from_lane(x[(c - REACH - 1) % 4], (c - REACH - 1) // 4)
             out += (total,)
     else:
-        running = (x[0],)
+        up_to = (x[0],)
         for c in tl.static_range(1, 4):
-            running += (running[c - 1] + x[c],)
-        before = tl.cumsum(running[3], 0) - running[3]
-        up_to = ()
+            up_to += (up_to[c - 1] + x[c],)
+        lane = tl.arange(0, _LANES)
+        before = up_to[3]
+        for i in tl.static_range(5):
+            lower = tl.where(lane >= 1 << i, _from_lane(before, -(1 << i)), 0)
+            before = tl.add(before, lower, sanitize_overflow=False)  # sums so long may wrap, differences come right
+        before = tl.sub(before, up_to[3], sanitize_overflow=False)
+        sums = ()
         for c in tl.static_range(4):
-            up_to += (before + running[c],)
+            sums += (tl.add(before, up_to[c], sanitize_overflow=False),)
         for c in tl.static_range(4):
-            out += (_column(up_to, c + REACH) - _column(up_to, c - REACH - 1),)
-    return out
+            right = _from_lane(sums[(c + REACH) % 4], (c + REACH) // 4)
+            left = _from_lane(sums[(c - REACH - 1) % 4], (c - REACH - 1) // 4)
+            out += (tl.sub(right, left, sanitize_overflow=False),)
+    return _join(out)
 
 
 @triton.jit
-def _clamp(x: Any, least: Any, most: Any) -> Any:
+def _clamp(x: tl.tensor, least: tl.tensor, most: tl.tensor) -> tl.tensor:
     return tl.minimum(tl.maximum(x, least), most)
 
 
 @triton.jit
-def _compare(pred_net: Any, pred_rise: Any, true_net: Any, true_rise: Any) -> Any:
+def _compare(pred_net: tl.tensor, pred_rise: tl.tensor, true_net: tl.tensor, true_rise: tl.tensor) -> tl.tuple:
     """Code, error and amount of windows: with fall = rise − net, min(rise, fall) = rise − max(0, net)."""
     net = pred_net - true_net
     back = pred_rise - tl.maximum(pred_net, 0) - (true_rise - tl.maximum(true_net, 0))
@@ -311,128 +322,83 @@ def _compare(pred_net: Any, pred_rise: Any, true_net: Any, true_rise: Any) -> An
     return code, tl.abs(net) + 2 * back, 2 * (pred_rise + true_rise) - (pred_net + true_net)
 
 
-@triton.jit
-def _compare_row(
-    sums: Any,
-    counted: Any,
-    codes: Any,
-    row: Any,
-    inside: Any,
-    cols: Any,
-    width: Any,
-    own: Any,
-    errors: Any,
-    amounts: Any,
-):
-    """Writes the codes of a row of windows, and adds their errors and amounts to the columns'."""
-    out = ()
-    new_errors = ()
-    new_amounts = ()
-    if counted is not None:
-        counts = _split(_row(counted, row, inside, cols, width).to(tl.int32))
-    for c in tl.static_range(4):
-        code, error, amount = _compare(sums[c], sums[4 + c], sums[8 + c], sums[12 + c])
-        is_counted = inside
-        if counted is not None:
-            is_counted = inside & (counts[c] != 0)
-            code = tl.where(is_counted, code, _NOT_COUNTED)
-        new_errors += (errors[c] + tl.where(is_counted, error, 0).to(tl.float32),)
-        new_amounts += (amounts[c] + tl.where(is_counted, amount, 0).to(tl.float32),)
-        out += (code,)
-    tl.store(codes + row * width + cols, _join(out).to(tl.int8), mask=own)
-    return new_errors, new_amounts
-
-
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _balanced_sums_kernel(
-    pred: Any,
-    true: Any,
-    counted: Any,
-    codes: Any,
-    parts: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    pred: tl.tensor,
+    true: tl.tensor,
+    counted: tl.tensor,
+    codes: tl.tensor,
+    parts: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     STEP: tl.constexpr,
     THETA: tl.constexpr,
     ONE: tl.constexpr,
     HALO: tl.constexpr,
-):
+) -> None:
     REACH: tl.constexpr = THETA // 2
-    image, top, first = _place(strips, chunks, rows, HALO)
+    image, top, cols = _place(strips, chunks, rows, HALO)
     size = height * width
     pred += image * size
     true += image * size
     codes += 2 * image * size
-    counted_down = None
     if counted is not None:
         counted += 2 * image * size
-        counted_down = counted + size
-    cols = first + tl.arange(0, _STRIP)
     own = _own(top, height, width, cols, HALO)
-    sums = ()
-    for _ in tl.static_range(32):
-        sums += (tl.zeros([_LANES], tl.int32),)
-    none = ()
-    for _ in tl.static_range(4):
-        none += (tl.zeros([_LANES], tl.float32),)
-    errors, amounts, errors_down, amounts_down = none, none, none, none
+    nothing = tl.zeros([_STRIP], tl.int32)
+    pred_sums = (nothing, nothing, nothing, nothing)
+    true_sums = pred_sums
+    errors = tl.zeros([_STRIP], tl.float32)
+    amounts = errors
     for row in range(top - 2 * REACH, tl.minimum(top + rows, height)):
         new = row + REACH
-        old = row - REACH - 1
         enters = (new >= 0) & (new < height)
+        old = row - REACH - 1
         leaves = (old >= 0) & (old >= top - REACH)
-        entering = _changes(pred, new, enters, height, width, cols, STEP, ONE) + _changes(
-            true, new, enters, height, width, cols, STEP, ONE
-        )
-        leaving = _changes(pred, old, leaves, height, width, cols, STEP, ONE) + _changes(
-            true, old, leaves, height, width, cols, STEP, ONE
-        )
-        sums = _advance(sums, entering, leaving)
+        pred_new = _changes(pred, new, enters, height, width, cols, STEP, ONE)
+        true_new = _changes(true, new, enters, height, width, cols, STEP, ONE)
+        pred_old = _changes(pred, old, leaves, height, width, cols, STEP, ONE)
+        true_old = _changes(true, old, leaves, height, width, cols, STEP, ONE)
+        pred_sums = _advance(pred_sums, pred_new, pred_old)
+        true_sums = _advance(true_sums, true_new, true_old)
+        not_a_number = pred_new[4] - pred_new[4] + (true_new[4] - true_new[4])  # lest integers hide it
         if row >= top:
             boxes = ()
-            for i in tl.static_range(8):
-                boxes += _sum_along(sums[4 * i : 4 * i + 4], REACH)
-            errors, amounts = _compare_row(
-                boxes[0:8] + boxes[16:24], counted, codes, row, row < height, cols, width, own, errors, amounts
-            )
-            errors_down, amounts_down = _compare_row(
-                boxes[8:16] + boxes[24:32],
-                counted_down,
-                codes + size,
-                row,
-                row < height - STEP,
-                cols,
-                width,
-                own,
-                errors_down,
-                amounts_down,
-            )
-    at = _split(cols)
-    own_at = _split(own.to(tl.int32))
-    error = none[0]
-    amount = none[0]
-    for c in tl.static_range(4):
-        right = (own_at[c] != 0) & (at[c] < width - STEP)
-        error += tl.where(right, errors[c], 0.0) + tl.where(own_at[c] != 0, errors_down[c], 0.0)
-        amount += tl.where(right, amounts[c], 0.0) + tl.where(own_at[c] != 0, amounts_down[c], 0.0)
+            for i in tl.static_range(4):
+                boxes += (_sum_along(pred_sums[i], REACH), _sum_along(true_sums[i], REACH))
+            code, error, amount = _compare(boxes[0], boxes[2], boxes[1], boxes[3])
+            code_down, error_down, amount_down = _compare(boxes[4], boxes[6], boxes[5], boxes[7])
+            counts = cols < width - STEP
+            counts_down = cols < tl.where(row < height - STEP, width, 0)
+            if counted is not None:
+                counts = counts & (_row(counted, row, True, cols, width) != 0)
+                counts_down = counts_down & (_row(counted + size, row, True, cols, width) != 0)
+            tl.store(codes + row * width + cols, tl.where(counts, code, _NOT_COUNTED).to(tl.int8), mask=own)
+            code_down = tl.where(counts_down, code_down, _NOT_COUNTED)
+            tl.store(codes + size + row * width + cols, code_down.to(tl.int8), mask=own)
+            errors += tl.where(counts, error, 0).to(tl.float32)
+            errors += tl.where(counts_down, error_down, 0).to(tl.float32) + not_a_number
+            amounts += tl.where(counts, amount, 0).to(tl.float32)
+            amounts += tl.where(counts_down, amount_down, 0).to(tl.float32) + not_a_number
     program = tl.program_id(0)
-    tl.store(parts + 2 * program, tl.sum(error))
-    tl.store(parts + 2 * program + 1, tl.sum(amount))
+    tl.store(parts + 2 * program, tl.sum(tl.where(own, errors, 0.0)))
+    tl.store(parts + 2 * program + 1, tl.sum(tl.where(own, amounts, 0.0)))
 
 
 @triton.jit
-def _unpacked(codes: Any, row: Any, inside: Any, edges: Any, cols: Any, width: Any) -> Any:
+def _unpacked(codes: tl.tensor, row: tl.tensor, inside: tl.tensor, cols: tl.tensor, width: tl.tensor) -> tl.tensor:
     """Codes of a row as b + 2¹⁰·k + 2²⁰·(c + 2), so that one sum holds three."""
-    mask = (cols >= 0) & (cols < tl.where(inside, edges, 0))
-    code = tl.load(codes + row * width + cols, mask=mask, other=_NOT_COUNTED).to(tl.int32)
-    return _split((code * 0x40201) & 0x700401)
+    mask = (cols >= 0) & (cols < tl.where(inside, width, 0))
+    return (tl.load(codes + row * width + cols, mask=mask, other=_NOT_COUNTED).to(tl.int32) * 0x40201) & 0x700401
 
 
 @triton.jit
-def _by_change(sums: Any, change: Any, by_error: Any, by_amount: Any, THETA: tl.constexpr) -> Any:
+def _by_change(
+    sums: tl.tensor, change: tl.tensor, by_error: tl.tensor, by_amount: tl.tensor, THETA: tl.constexpr
+) -> tl.tensor:
     """Gradient of edges: the derivative by net change, and that by length times the sign of the change."""
     net = (sums >> 20) - 2 * THETA * THETA
     length = by_error * (sums & 1023).to(tl.float32) + by_amount * ((sums >> 10) & 1023).to(tl.float32)
@@ -441,185 +407,165 @@ def _by_change(sums: Any, change: Any, by_error: Any, by_amount: Any, THETA: tl.
 
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _balanced_grad_kernel(
-    pred: Any,
-    codes: Any,
-    grad_sums: Any,
-    gradient: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    pred: tl.tensor,
+    codes: tl.tensor,
+    grad_sums: tl.tensor,
+    gradient: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     STEP: tl.constexpr,
     THETA: tl.constexpr,
     HALO: tl.constexpr,
-):
+) -> None:
     REACH: tl.constexpr = THETA // 2
-    image, top, first = _place(strips, chunks, rows, HALO)
+    image, top, cols = _place(strips, chunks, rows, HALO)
     size = height * width
     by_error = tl.load(grad_sums + 2 * image)
     by_amount = tl.load(grad_sums + 2 * image + 1)
     pred += image * size
     gradient += image * size
     codes += 2 * image * size
-    cols = first + tl.arange(0, _STRIP)
+    codes_down = codes + size
     own = _own(top, height, width, cols, HALO)
-    is_edge = _split(((cols >= 0) & (cols < width - STEP)).to(tl.int32))
-    sums = ()
-    none = ()
-    for _ in tl.static_range(4):  # no window counts but those that enter
-        sums += (tl.zeros([_LANES], tl.int32) + (THETA << 21),)
-        none += (tl.zeros([_LANES], tl.float32),)
+    right = (cols >= 0) & (cols < width - STEP)
+    sums = tl.zeros([_STRIP], tl.int32) + (THETA << 21)  # of windows that do not count, until others enter
     sums_down = sums
     above = ()
     for _ in tl.static_range(STEP):
-        above += (none,)
+        above += (tl.zeros([_STRIP], tl.float32),)
     for row in range(top - 2 * REACH - STEP, tl.minimum(top + rows, height)):
         new = row + REACH
-        old = row - REACH - 1
         enters = (new >= 0) & (new < height)
+        old = row - REACH - 1
         leaves = (old >= 0) & (old >= top - REACH - STEP)
-        down = height - STEP
-        sums = _advance(
-            sums,
-            _unpacked(codes, new, enters, width - STEP, cols, width),
-            _unpacked(codes, old, leaves, width - STEP, cols, width),
-        )
-        sums_down = _advance(
-            sums_down,
-            _unpacked(codes + size, new, enters & (new < down), width, cols, width),
-            _unpacked(codes + size, old, leaves & (old < down), width, cols, width),
-        )
+        sums += _unpacked(codes, new, enters, cols, width) - _unpacked(codes, old, leaves, cols, width)
+        sums_down += _unpacked(codes_down, new, enters, cols, width) - _unpacked(codes_down, old, leaves, cols, width)
         if row >= top - STEP:
-            inside = (row >= 0) & (row < down)
-            y = _split(_row(pred, row, row >= 0, cols, width))
-            z = _split(_row(pred, row + STEP, inside, cols, width))
-            boxes = _sum_along(sums, REACH)
-            boxes_down = _sum_along(sums_down, REACH)
-            by_right = ()
-            by_down = ()
-            for c in tl.static_range(4):
-                by_edge = _by_change(boxes[c], _column(y, c + STEP) - y[c], by_error, by_amount, THETA)
-                by_right += (tl.where(is_edge[c] != 0, by_edge, 0.0),)
-                by_edge = _by_change(boxes_down[c], z[c] - y[c], by_error, by_amount, THETA)
-                by_down += (tl.where(inside, by_edge, 0.0),)
-            by_pixel = ()
-            for c in tl.static_range(4):
-                by_pixel += (_column(by_right, c - STEP) - by_right[c] + above[0][c] - by_down[c],)
-            above = above[1:] + (by_down,)
+            inside = (row >= 0) & (row < height - STEP)
+            y = _row(pred, row, row >= 0, cols, width)
+            change = _shift(y, STEP) - y
+            by_right = _by_change(_sum_along(sums, REACH), change, by_error, by_amount, THETA)
+            by_right = tl.where(right, by_right, 0.0)
+            change = _row(pred, row + STEP, inside, cols, width) - y
+            by_down = _by_change(_sum_along(sums_down, REACH), change, by_error, by_amount, THETA)
+            by_down = tl.where(inside, by_down, 0.0)
             if row >= top:
-                tl.store(gradient + row * width + cols, _join(by_pixel), mask=own)
+                by_pixel = _shift(by_right, -STEP) - by_right + above[0] - by_down
+                tl.store(gradient + row * width + cols, by_pixel, mask=own)
+            above = above[1:]
+            above += (by_down,)
 
 
-# The paper's form. A cell is a value, or a value and a mass; a row of cells four of one, or four and four.
-
-
-@triton.jit
-def _merge(a: Any, b: Any, LARGEST: tl.constexpr) -> Any:
-    """The extreme of two rows of cells, and the masses of those that attain it."""
-    cells = ()
-    for c in tl.static_range(4):
-        cells += (tl.maximum(a[c], b[c]) if LARGEST else tl.minimum(a[c], b[c]),)
-    if len(a) == 8:
-        for c in tl.static_range(4):
-            mass = tl.where(a[c] == cells[c], a[4 + c], 0.0) + tl.where(b[c] == cells[c], b[4 + c], 0.0)
-            cells += (mass,)
-    return cells
+# The paper's form. A cell is a value, or a value and a mass; a row of cells one row of numbers, or two.
 
 
 @triton.jit
-def _shift(cells: Any, BY: tl.constexpr) -> Any:
-    out = ()
-    for i in tl.static_range(len(cells)):
-        out += (_column(cells[i // 4 * 4 : i // 4 * 4 + 4], i % 4 + BY),)
-    return out
+def _merge(a: tl.tuple, b: tl.tuple, LARGEST: tl.constexpr) -> tl.tuple:
+    """The extreme of cells and, if they have masses, the mass of what attains it."""
+    extreme = tl.maximum(a[0], b[0]) if LARGEST else tl.minimum(a[0], b[0])
+    if len(a) == 1:
+        return (extreme,)
+    else:
+        return extreme, tl.where(a[0] == extreme, a[1], 0.0) + tl.where(b[0] == extreme, b[1], 0.0)
 
 
 @triton.jit
-def _along(cells: Any, WIDTH: tl.constexpr, LARGEST: tl.constexpr) -> Any:
-    """Windows along a row, from spans that share no cell."""
-    span = _shift(cells, -(WIDTH // 2))
-    window = span
+def _shift_cells(cells: tl.tuple, BY: tl.constexpr) -> tl.tuple:
+    if len(cells) == 1:
+        return (_shift(cells[0], BY),)
+    else:
+        return _shift(cells[0], BY), _shift(cells[1], BY)
+
+
+@triton.jit
+def _extreme_along(cells: tl.tuple, WIDTH: tl.constexpr, LARGEST: tl.constexpr) -> tl.tuple:
+    """Windows along a row from spans of 1, 2, 4, … that share no cell."""
+    window = _shift_cells(cells, -(WIDTH // 2))
     for i in tl.static_range(1, 5):
         if WIDTH >> i:
-            span = _merge(span, _shift(span, 1 << (i - 1)), LARGEST)
+            cells = _merge(cells, _shift_cells(cells, 1 << (i - 1)), LARGEST)
             if (WIDTH >> i) & 1:
-                window = _merge(window, _shift(span, WIDTH & ((1 << i) - 1)), LARGEST)
+                window = _merge(window, _shift_cells(cells, (WIDTH & ((1 << i) - 1)) - WIDTH // 2), LARGEST)
     return window
 
 
 @triton.jit
 def _cells(
-    x: Any,
-    mass: Any,
-    row: Any,
-    height: Any,
-    width: Any,
-    cols: Any,
+    x: tl.tensor,
+    mass: tl.tensor,
+    row: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    cols: tl.tensor,
     COUNT: tl.constexpr,
     COMPLEMENT: tl.constexpr,
     LARGEST: tl.constexpr,
-):
+) -> tl.tensor:
+    """x, or 1 − x, and with it a mass, or 1 of which to COUNT the sum, or nothing."""
     inside = (cols >= 0) & (cols < tl.where((row >= 0) & (row < height), width, 0))
     value = tl.load(x + row * width + cols, mask=inside, other=0.0)
     if COMPLEMENT:
         value = 1 - value
-    cells = _split(tl.where(inside, value, float("-inf") if LARGEST else float("inf")))
+    value = tl.where(inside, value, float("-inf") if LARGEST else float("inf"))
     if COUNT:
-        cells += _split(inside.to(tl.float32))
+        return value, inside.to(tl.float32)
     elif mass is not None:
-        cells += _split(tl.load(mass + row * width + cols, mask=inside, other=0.0))
-    return cells
+        return value, tl.load(mass + row * width + cols, mask=inside, other=0.0)
+    else:
+        return (value,)
 
 
 @triton.jit
-def _windows(
-    x: Any,
-    mass: Any,
-    row: Any,
-    height: Any,
-    width: Any,
-    cols: Any,
+def _two_rows_of_windows(
+    x: tl.tensor,
+    mass: tl.tensor,
+    row: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    cols: tl.tensor,
     WIDTH: tl.constexpr,
     COUNT: tl.constexpr,
     COMPLEMENT: tl.constexpr,
     LARGEST: tl.constexpr,
-):
-    """Windows around this row and around the next, which have all rows but two in common."""
+) -> tl.tensor:
+    """Extremes of the windows around a row and around the next: all but one row of each is the other's too."""
     REACH: tl.constexpr = WIDTH // 2
     upper = _cells(x, mass, row - REACH, height, width, cols, COUNT, COMPLEMENT, LARGEST)
     lower = _cells(x, mass, row + REACH + 1, height, width, cols, COUNT, COMPLEMENT, LARGEST)
     if REACH > 0:
         common = _cells(x, mass, row + 1 - REACH, height, width, cols, COUNT, COMPLEMENT, LARGEST)
         for at in range(row + 2 - REACH, row + REACH + 1):
-            common = _merge(common, _cells(x, mass, at, height, width, cols, COUNT, COMPLEMENT, LARGEST), LARGEST)
+            more = _cells(x, mass, at, height, width, cols, COUNT, COMPLEMENT, LARGEST)
+            common = _merge(common, more, LARGEST)
         upper = _merge(upper, common, LARGEST)
         lower = _merge(common, lower, LARGEST)
-    return _along(upper, WIDTH, LARGEST), _along(lower, WIDTH, LARGEST)
+    return _extreme_along(upper, WIDTH, LARGEST), _extreme_along(lower, WIDTH, LARGEST)
 
 
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _window_maximum_kernel(
-    x: Any,
-    maximum: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    x: tl.tensor,
+    maximum: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     WIDTH: tl.constexpr,
     BOUNDARY: tl.constexpr,
     HALO: tl.constexpr,
-):
-    image, top, first = _place(strips, chunks, rows, HALO)
+) -> None:
+    image, top, cols = _place(strips, chunks, rows, HALO)
     x += image * height * width
     maximum += image * height * width
-    cols = first + tl.arange(0, _STRIP)
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _windows(x, None, base, height, width, cols, WIDTH, False, BOUNDARY, True)
+        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, False, BOUNDARY, True)
         for i in tl.static_range(2):
             row = base + i
-            value = _join(windows[i])
+            value = windows[i][0]
             if BOUNDARY:
                 value -= 1 - _row(x, row, row < height, cols, width)
             tl.store(maximum + row * width + cols, value, mask=_own(row, height, width, cols, HALO))
@@ -627,42 +573,41 @@ def _window_maximum_kernel(
 
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _paper_sums_kernel(
-    pred_boundary: Any,
-    true_boundary: Any,
-    counted: Any,
-    parts: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    pred_boundary: tl.tensor,
+    true_boundary: tl.tensor,
+    counted: tl.tensor,
+    parts: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     THETA: tl.constexpr,
     HALO: tl.constexpr,
-):
-    image, top, first = _place(strips, chunks, rows, HALO)
+) -> None:
+    image, top, cols = _place(strips, chunks, rows, HALO)
     pred_boundary += image * height * width
     true_boundary += image * height * width
     if counted is not None:
         counted += image * height * width
-    cols = first + tl.arange(0, _STRIP)
     pred_sum = tl.zeros([_STRIP], tl.float32)
     true_sum = pred_sum
     pred_matched = pred_sum
     true_matched = pred_sum
     for base in range(top, tl.minimum(top + rows, height), 2):
-        pred_extended = _windows(pred_boundary, None, base, height, width, cols, THETA, False, False, True)
-        true_extended = _windows(true_boundary, None, base, height, width, cols, THETA, False, False, True)
+        pred_far = _two_rows_of_windows(pred_boundary, None, base, height, width, cols, THETA, False, False, True)
+        true_far = _two_rows_of_windows(true_boundary, None, base, height, width, cols, THETA, False, False, True)
         for i in tl.static_range(2):
             row = base + i
-            inside = _own(row, height, width, cols, HALO)
+            counts = _own(row, height, width, cols, HALO)
             if counted is not None:
-                inside = inside & (_row(counted, row, row < height, cols, width) != 0)
-            pred_b = _row(pred_boundary, row, row < height, cols, width)
-            true_b = _row(true_boundary, row, row < height, cols, width)
-            pred_sum += tl.where(inside, pred_b, 0.0)
-            true_sum += tl.where(inside, true_b, 0.0)
-            pred_matched += tl.where(inside, pred_b * _join(true_extended[i]), 0.0)
-            true_matched += tl.where(inside, true_b * _join(pred_extended[i]), 0.0)
+                counts = counts & (_row(counted, row, row < height, cols, width) != 0)
+            pred_near = _row(pred_boundary, row, row < height, cols, width)
+            true_near = _row(true_boundary, row, row < height, cols, width)
+            pred_sum += tl.where(counts, pred_near, 0.0)
+            true_sum += tl.where(counts, true_near, 0.0)
+            pred_matched += tl.where(counts, pred_near * true_far[i][0], 0.0)
+            true_matched += tl.where(counts, true_near * pred_far[i][0], 0.0)
     parts += 4 * tl.program_id(0)
     tl.store(parts, tl.sum(pred_sum))
     tl.store(parts + 1, tl.sum(true_sum))
@@ -672,56 +617,55 @@ def _paper_sums_kernel(
 
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _share_kernel(
-    x: Any,
-    weight: Any,
-    largest: Any,
-    share: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    x: tl.tensor,
+    weight: tl.tensor,
+    largest: tl.tensor,
+    share: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     WIDTH: tl.constexpr,
     COMPLEMENT: tl.constexpr,
     HALO: tl.constexpr,
-):
+) -> None:
     """The maximum of each window, and its weight over the number of pixels that attain it."""
-    image, top, first = _place(strips, chunks, rows, HALO)
+    image, top, cols = _place(strips, chunks, rows, HALO)
     x += image * height * width
     weight += image * height * width
     largest += image * height * width
     share += image * height * width
-    cols = first + tl.arange(0, _STRIP)
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _windows(x, None, base, height, width, cols, WIDTH, True, COMPLEMENT, True)
+        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, True, COMPLEMENT, True)
         for i in tl.static_range(2):
             row = base + i
-            at = row * width + cols
-            inside = _own(row, height, width, cols, HALO)
-            tl.store(largest + at, _join(windows[i][:4]), mask=inside)
-            tl.store(share + at, _row(weight, row, row < height, cols, width) / _join(windows[i][4:]), mask=inside)
+            own = _own(row, height, width, cols, HALO)
+            tl.store(largest + row * width + cols, windows[i][0], mask=own)
+            each = _row(weight, row, row < height, cols, width) / windows[i][1]
+            tl.store(share + row * width + cols, each, mask=own)
 
 
 @triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
 def _spread_kernel(
-    x: Any,
-    largest: Any,
-    share: Any,
-    other: Any,
-    factors: Any,
-    counted: Any,
-    result: Any,
-    height: Any,
-    width: Any,
-    strips: Any,
-    chunks: Any,
-    rows: Any,
+    x: tl.tensor,
+    largest: tl.tensor,
+    share: tl.tensor,
+    other: tl.tensor,
+    factors: tl.tensor,
+    counted: tl.tensor,
+    result: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    strips: tl.tensor,
+    chunks: tl.tensor,
+    rows: tl.tensor,
     WIDTH: tl.constexpr,
     COMPLEMENT: tl.constexpr,
     HALO: tl.constexpr,
-):
-    """What each pixel gets: the shares of the windows with the least maximum around it, if it attains that."""
-    image, top, first = _place(strips, chunks, rows, HALO)
+) -> None:
+    """What each pixel is given: the shares of the windows of the least maximum around it, if it attains that."""
+    image, top, cols = _place(strips, chunks, rows, HALO)
     x += image * height * width
     largest += image * height * width
     share += image * height * width
@@ -732,9 +676,8 @@ def _spread_kernel(
     constant = tl.load(factors + 3 * image)
     by_other = tl.load(factors + 3 * image + 1)
     by_spread = tl.load(factors + 3 * image + 2)
-    cols = first + tl.arange(0, _STRIP)
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _windows(largest, share, base, height, width, cols, WIDTH, False, False, False)
+        windows = _two_rows_of_windows(largest, share, base, height, width, cols, WIDTH, False, False, False)
         for i in tl.static_range(2):
             row = base + i
             value = _row(x, row, row < height, cols, width)
@@ -743,5 +686,5 @@ def _spread_kernel(
             given = constant + by_other * _row(other, row, row < height, cols, width)
             if counted is not None:
                 given *= _row(counted, row, row < height, cols, width).to(tl.float32)
-            given += by_spread * tl.where(value == _join(windows[i][:4]), _join(windows[i][4:]), 0.0)
+            given += by_spread * tl.where(value == windows[i][0], windows[i][1], 0.0)
             tl.store(result + row * width + cols, given, mask=_own(row, height, width, cols, HALO))

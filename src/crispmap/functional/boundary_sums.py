@@ -60,7 +60,7 @@ def paper_sums(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, th
     Returns:
         Σ pred_b, Σ true_b, Σ pred_b·pool(true_b, θ) and Σ true_b·pool(pred_b, θ), each of shape (B,).
     """
-    sums, *_ = torch.ops.crispmap.paper_sums(pred, true, valid, theta0, theta)
+    sums, _ = torch.ops.crispmap.paper_sums(pred, true, valid, theta0, theta)
     return sums[:, 0], sums[:, 1], sums[:, 2], sums[:, 3]
 
 
@@ -98,11 +98,11 @@ torch.library.define(
     _BALANCED_GRAD, "(Tensor pred, Tensor codes, Tensor? valid, Tensor grad_sums, int step, int theta) -> Tensor"
 )
 torch.library.define(
-    _PAPER, "(Tensor pred, Tensor true, Tensor? valid, int theta0, int theta) -> (Tensor, Tensor, Tensor)"
+    _PAPER, "(Tensor pred, Tensor true, Tensor? valid, int theta0, int theta) -> (Tensor, Tensor)"
 )
 torch.library.define(
     _PAPER_GRAD,
-    "(Tensor pred, Tensor pred_boundary, Tensor true_boundary, Tensor? valid, Tensor grad_sums, int theta0, int theta)"
+    "(Tensor pred, Tensor true, Tensor pred_boundary, Tensor? valid, Tensor grad_sums, int theta0, int theta)"
     " -> Tensor",
 )
 
@@ -125,10 +125,13 @@ def _balanced_backward(pred: Tensor, codes: Tensor, *settings: Any) -> Tensor:
 
 def _balanced_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     pred, _, valid, ctx.step, ctx.theta = inputs
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(pred, output[1], valid)
 
 
-def _balanced_autograd(ctx: Any, grad_sums: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _balanced_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad_sums is None:
+        return None, None, None, None, None
     pred, codes, valid = ctx.saved_tensors
     gradient = torch.ops.crispmap.balanced_grad(pred, codes, valid, grad_sums.contiguous(), ctx.step, ctx.theta)
     return gradient, None, None, None, None
@@ -136,31 +139,34 @@ def _balanced_autograd(ctx: Any, grad_sums: Tensor, _: Tensor) -> tuple[Tensor |
 
 def _paper_forward(
     pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums (B, 4), and for the backward the boundaries of prediction and truth, (B, H, W)."""
-    sums, *boundaries = backend(pred).paper_sums(pred.contiguous(), true.contiguous(), valid, theta0, theta)
-    return sums, boundaries[0], boundaries[1]
+) -> tuple[Tensor, Tensor]:
+    """Sums (B, 4), and for the backward the boundary of the prediction, (B, H, W)."""
+    sums, boundary = backend(pred).paper_sums(pred.contiguous(), true.contiguous(), valid, theta0, theta)
+    return sums, boundary
 
 
-def _paper_shapes(
-    pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    return pred.new_empty(len(pred), 4), _like(pred), _like(true)
+def _paper_shapes(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int) -> tuple[Tensor, Tensor]:
+    return pred.new_empty(len(pred), 4), _like(pred)
 
 
-def _paper_backward(pred: Tensor, *rest: Any) -> Tensor:
-    gradient: Tensor = backend(pred).paper_grad(pred.contiguous(), *rest)
+def _paper_backward(pred: Tensor, true: Tensor, *rest: Any) -> Tensor:
+    gradient: Tensor = backend(pred).paper_grad(pred.contiguous(), true.contiguous(), *rest)
     return gradient
 
 
-def _paper_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    pred, _, valid, ctx.theta0, ctx.theta = inputs
-    ctx.save_for_backward(pred, *output[1:], valid)
+def _paper_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    pred, true, valid, ctx.theta0, ctx.theta = inputs
+    ctx.set_materialize_grads(False)  # a map of zeros as the gradient of the boundary
+    ctx.save_for_backward(pred, true, output[1], valid)
 
 
-def _paper_autograd(ctx: Any, grad_sums: Tensor, _: Tensor, __: Tensor) -> tuple[Tensor | None, ...]:
-    pred, *boundaries, valid = ctx.saved_tensors
-    gradient = torch.ops.crispmap.paper_grad(pred, *boundaries, valid, grad_sums.contiguous(), ctx.theta0, ctx.theta)
+def _paper_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad_sums is None:
+        return None, None, None, None, None
+    pred, true, boundary, valid = ctx.saved_tensors
+    gradient = torch.ops.crispmap.paper_grad(
+        pred, true, boundary, valid, grad_sums.contiguous(), ctx.theta0, ctx.theta
+    )
     return gradient, None, None, None, None
 
 
