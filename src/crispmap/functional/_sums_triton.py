@@ -6,10 +6,12 @@ leaves sums of its own, which are added up in float64, so results repeat bit by 
 
 *balanced*, one pass forward and one back: running sums down the columns, then sums along the row, all of them
 integers. What enters a window leaves it exactly, so a flat map has no change of 1e-8 whose sign would become a
-gradient. Probabilities are rounded for this to 2⁻²³, or to less where θ > 11; codes are small integers anyway.
+gradient. Probabilities are rounded for this to 2⁻²³, from θ = 9 on to more, 2⁻¹⁹ at 31.
 
-*paper*, two passes forward and five back: maxima do not run, so each window is made anew, two rows at a time down the
-columns and from spans of 1, 2, 4, … along the row.
+*paper*, three kernels forward and six back: maxima do not run, so each window is made anew, two rows at a time down
+the columns and from spans of 1, 2, 4, … along the row.
+
+Windows wider than 31 are left to `_sums_torch`.
 """
 
 import math
@@ -27,8 +29,9 @@ if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 4):
 
 _LANES = tl.constexpr(32)
 _STRIP = tl.constexpr(128)  # columns of a program: four to a lane
-_WIDEST = 31  # θ up to which the sums of a window's codes fit into one integer, three to 32 bits
+_WIDEST = 31  # θ up to which the three sums of a window's codes fit into one integer
 _FARTHEST = 48  # reach up to which enough of a strip is left within its rim
+_MOST_MAPS = 65535  # that the grid of a kernel can number
 _ENOUGH = 4096  # programs that keep a large GPU busy
 _NOT_COUNTED = tl.constexpr(8)  # the code of a window that does not count
 
@@ -91,10 +94,14 @@ def paper_grad(
     true_boundary = _window_maximum(true, theta0, boundary=True)
     weight = true_boundary if counted is None else true_boundary * counted
     extended = _window_maximum(true_boundary, theta, boundary=False)
-    by_sums = grad_sums[:, [0, 2, 3]].contiguous()  # as they stand in: by_pred + by_precision·extended + by_recall·(…)
-    by_boundary = _spread_to_maxima(boundary, weight, theta, extended, by_sums, counted)
-    by_itself = pred.new_tensor([[0.0, 1.0, -1.0]]).repeat(len(pred), 1)
-    return _spread_to_maxima(pred, by_boundary, theta0, by_boundary, by_itself, None, complement=True)
+    largest, share, by_boundary = (torch.empty_like(pred) for _ in range(3))
+    _launch(_share_kernel, theta // 2, boundary, weight, largest, share, WIDTH=theta, COMPLEMENT=False)
+    tensors = (boundary, largest, share, extended, counted, grad_sums, by_boundary)
+    _launch(_by_boundary_kernel, theta // 2, *tensors, WIDTH=theta)
+    _launch(_share_kernel, theta0 // 2, pred, by_boundary, largest, share, WIDTH=theta0, COMPLEMENT=True)
+    gradient = torch.empty_like(pred)
+    _launch(_by_pixel_kernel, theta0 // 2, pred, largest, share, by_boundary, gradient, WIDTH=theta0)
+    return gradient
 
 
 def _window_maximum(x: Tensor, width: int, *, boundary: bool) -> Tensor:
@@ -102,27 +109,6 @@ def _window_maximum(x: Tensor, width: int, *, boundary: bool) -> Tensor:
     maximum = torch.empty_like(x)
     _launch(_window_maximum_kernel, width // 2, x, maximum, WIDTH=width, BOUNDARY=boundary)
     return maximum
-
-
-def _spread_to_maxima(
-    x: Tensor,
-    weight: Tensor,
-    width: int,
-    other: Tensor,
-    factors: Tensor,
-    counted: Tensor | None,
-    *,
-    complement: bool = False,
-) -> Tensor:
-    """(f₀ + f₁·other)·counted + f₂·spread, with each window's weight spread evenly to where x (or 1 − x) is maximal.
-
-    In two passes, as in `_sums_torch.spread_to_maxima`; factors (B, 3).
-    """
-    largest, share, result = torch.empty_like(x), torch.empty_like(x), torch.empty_like(x)
-    settings = {"WIDTH": width, "COMPLEMENT": complement}
-    _launch(_share_kernel, width // 2, x, weight, largest, share, **settings)
-    _launch(_spread_kernel, width // 2, x, largest, share, other, factors, counted, result, **settings)
-    return result
 
 
 def _counted_edges(valid: Tensor, step: int, theta: int) -> Tensor:
@@ -140,24 +126,18 @@ def _counted_pixels(valid: Tensor, theta0: int, theta: int) -> Tensor:
 
 
 def _fits(image: Tensor, theta: int, reach: int = 0) -> bool:
-    return theta <= _WIDEST and reach <= _FARTHEST and image.numel() > 0
+    return theta <= _WIDEST and reach <= _FARTHEST and image.numel() > 0 and len(image) <= _MOST_MAPS
 
 
-class _Tiling(NamedTuple):
-    strips: int
-    chunks: int
-    rows: int  # of a chunk
-
-    @classmethod
-    def of(cls, image: Tensor, reach: int) -> "_Tiling":
-        """Chunks as high as leaves enough programs: the rows above and below them are read twice."""
-        maps, height, width = image.shape
-        strips = triton.cdiv(width, _STRIP.value - 2 * _halo(reach))
-        for rows in (64, 32, 16):
-            chunks = triton.cdiv(height, rows)
-            if maps * strips * chunks >= _ENOUGH:
-                break
-        return cls(strips, chunks, rows)
+def _tiling(image: Tensor, reach: int) -> tuple[int, int, int]:
+    """Strips, chunks of rows, and rows of a chunk: as many as leave enough programs, since its rim is read twice."""
+    maps, height, width = image.shape
+    strips = triton.cdiv(width, _STRIP.value - 2 * _halo(reach))
+    for rows in (64, 32, 16):
+        chunks = triton.cdiv(height, rows)
+        if maps * strips * chunks >= _ENOUGH:
+            break
+    return strips, chunks, rows
 
 
 def _halo(reach: int) -> int:
@@ -167,28 +147,37 @@ def _halo(reach: int) -> int:
 
 def _new_parts(image: Tensor, reach: int, count: int) -> Tensor:
     """Room for the sums of every program, (B, programs, count)."""
-    tiling = _Tiling.of(image, reach)
-    return image.new_empty(len(image), tiling.strips * tiling.chunks, count)
+    strips, chunks, _ = _tiling(image, reach)
+    return image.new_empty(len(image), chunks * strips, count)
 
 
 def _launch(kernel: Any, reach: int, image: Tensor, *tensors: Tensor | None, **constants: Any) -> None:
     maps, height, width = image.shape
-    tiling = _Tiling.of(image, reach)
-    grid = (maps * tiling.strips * tiling.chunks,)
+    strips, chunks, rows = _tiling(image, reach)
+    constants |= {"HALO": _halo(reach), "ALIGNED": width % 4 == 0}
     with torch.cuda.device_of(image):
-        kernel[grid](image, *tensors, height, width, *tiling, HALO=_halo(reach), **constants, num_warps=1)
+        kernel[strips, chunks, maps](image, *tensors, height, width, rows, **constants, num_warps=1)
 
+
+_kernel = triton.jit(do_not_specialize=("height", "width", "rows"))
 
 # What a kernel works with. A row is a tensor of 128, of which lane i holds columns 4i to 4i + 3.
 
 
 @triton.jit
-def _place(strips: tl.tensor, chunks: tl.tensor, rows: tl.tensor, HALO: tl.constexpr) -> tl.tuple:
-    """Map, first row and columns of a program."""
-    program = tl.program_id(0)
-    image = (program // (strips * chunks)).to(tl.int64)
-    first = program % strips * (_STRIP - 2 * HALO) - HALO
-    return image, program // strips % chunks * rows, first + tl.arange(0, _STRIP)
+def _place(height: tl.tensor, width: tl.tensor, rows: tl.tensor, HALO: tl.constexpr, ALIGNED: tl.constexpr) -> tl.tuple:
+    """Where a program's map starts, its first row, its columns; and the width, of which the compiler is told a factor."""
+    start = tl.program_id(2).to(tl.int64) * height * width
+    cols = tl.program_id(0) * (_STRIP - 2 * HALO) - HALO + tl.arange(0, _STRIP)
+    if ALIGNED:
+        width = width // 4 * 4
+    return start, tl.program_id(1) * rows, cols, width
+
+
+@triton.jit
+def _part() -> tl.tensor:
+    """Number of a program."""
+    return (tl.program_id(2) * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + tl.program_id(0)
 
 
 @triton.jit
@@ -322,7 +311,7 @@ def _compare(pred_net: tl.tensor, pred_rise: tl.tensor, true_net: tl.tensor, tru
     return code, tl.abs(net) + 2 * back, 2 * (pred_rise + true_rise) - (pred_net + true_net)
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
+@_kernel
 def _balanced_sums_kernel(
     pred: tl.tensor,
     true: tl.tensor,
@@ -331,22 +320,22 @@ def _balanced_sums_kernel(
     parts: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
     rows: tl.tensor,
     STEP: tl.constexpr,
     THETA: tl.constexpr,
     ONE: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
     REACH: tl.constexpr = THETA // 2
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    size = height * width
-    pred += image * size
-    true += image * size
-    codes += 2 * image * size
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    pred += start
+    true += start
+    codes += 2 * start
+    codes_down = codes + height * width
     if counted is not None:
-        counted += 2 * image * size
+        counted += 2 * start
+        counted_down = counted + height * width
     own = _own(top, height, width, cols, HALO)
     nothing = tl.zeros([_STRIP], tl.int32)
     pred_sums = (nothing, nothing, nothing, nothing)
@@ -375,17 +364,16 @@ def _balanced_sums_kernel(
             counts_down = cols < tl.where(row < height - STEP, width, 0)
             if counted is not None:
                 counts = counts & (_row(counted, row, True, cols, width) != 0)
-                counts_down = counts_down & (_row(counted + size, row, True, cols, width) != 0)
+                counts_down = counts_down & (_row(counted_down, row, True, cols, width) != 0)
             tl.store(codes + row * width + cols, tl.where(counts, code, _NOT_COUNTED).to(tl.int8), mask=own)
             code_down = tl.where(counts_down, code_down, _NOT_COUNTED)
-            tl.store(codes + size + row * width + cols, code_down.to(tl.int8), mask=own)
+            tl.store(codes_down + row * width + cols, code_down.to(tl.int8), mask=own)
             errors += tl.where(counts, error, 0).to(tl.float32)
             errors += tl.where(counts_down, error_down, 0).to(tl.float32) + not_a_number
             amounts += tl.where(counts, amount, 0).to(tl.float32)
             amounts += tl.where(counts_down, amount_down, 0).to(tl.float32) + not_a_number
-    program = tl.program_id(0)
-    tl.store(parts + 2 * program, tl.sum(tl.where(own, errors, 0.0)))
-    tl.store(parts + 2 * program + 1, tl.sum(tl.where(own, amounts, 0.0)))
+    tl.store(parts + 2 * _part(), tl.sum(tl.where(own, errors, 0.0)))
+    tl.store(parts + 2 * _part() + 1, tl.sum(tl.where(own, amounts, 0.0)))
 
 
 @triton.jit
@@ -405,7 +393,7 @@ def _by_change(
     return by_error * net.to(tl.float32) + tl.where(change > 0, length, tl.where(change < 0, -length, 0.0))
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
+@_kernel
 def _balanced_grad_kernel(
     pred: tl.tensor,
     codes: tl.tensor,
@@ -413,22 +401,20 @@ def _balanced_grad_kernel(
     gradient: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
     rows: tl.tensor,
     STEP: tl.constexpr,
     THETA: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
     REACH: tl.constexpr = THETA // 2
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    size = height * width
-    by_error = tl.load(grad_sums + 2 * image)
-    by_amount = tl.load(grad_sums + 2 * image + 1)
-    pred += image * size
-    gradient += image * size
-    codes += 2 * image * size
-    codes_down = codes + size
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    by_error = tl.load(grad_sums + 2 * tl.program_id(2))
+    by_amount = tl.load(grad_sums + 2 * tl.program_id(2) + 1)
+    pred += start
+    gradient += start
+    codes += 2 * start
+    codes_down = codes + height * width
     own = _own(top, height, width, cols, HALO)
     right = (cols >= 0) & (cols < width - STEP)
     sums = tl.zeros([_STRIP], tl.int32) + (THETA << 21)  # of windows that do not count, until others enter
@@ -502,14 +488,13 @@ def _cells(
     cols: tl.tensor,
     COUNT: tl.constexpr,
     COMPLEMENT: tl.constexpr,
-    LARGEST: tl.constexpr,
 ) -> tl.tensor:
-    """x, or 1 − x, and with it a mass, or 1 of which to COUNT the sum, or nothing."""
+    """x, or 1 − x, and with it nothing, or 1 of which to COUNT the sum, or a mass."""
     inside = (cols >= 0) & (cols < tl.where((row >= 0) & (row < height), width, 0))
     value = tl.load(x + row * width + cols, mask=inside, other=0.0)
     if COMPLEMENT:
         value = 1 - value
-    value = tl.where(inside, value, float("-inf") if LARGEST else float("inf"))
+    value = tl.where(inside, value, float("-inf") if mass is None else float("inf"))
     if COUNT:
         return value, inside.to(tl.float32)
     elif mass is not None:
@@ -529,40 +514,42 @@ def _two_rows_of_windows(
     WIDTH: tl.constexpr,
     COUNT: tl.constexpr,
     COMPLEMENT: tl.constexpr,
-    LARGEST: tl.constexpr,
 ) -> tl.tensor:
-    """Extremes of the windows around a row and around the next: all but one row of each is the other's too."""
+    """Windows around a row and around the next, which have all rows but one in common.
+
+    Their maxima; or, of x with a mass, their minima and what mass attains those.
+    """
     REACH: tl.constexpr = WIDTH // 2
-    upper = _cells(x, mass, row - REACH, height, width, cols, COUNT, COMPLEMENT, LARGEST)
-    lower = _cells(x, mass, row + REACH + 1, height, width, cols, COUNT, COMPLEMENT, LARGEST)
+    LARGEST: tl.constexpr = mass is None
+    upper = _cells(x, mass, row - REACH, height, width, cols, COUNT, COMPLEMENT)
+    lower = _cells(x, mass, row + REACH + 1, height, width, cols, COUNT, COMPLEMENT)
     if REACH > 0:
-        common = _cells(x, mass, row + 1 - REACH, height, width, cols, COUNT, COMPLEMENT, LARGEST)
+        common = _cells(x, mass, row + 1 - REACH, height, width, cols, COUNT, COMPLEMENT)
         for at in range(row + 2 - REACH, row + REACH + 1):
-            more = _cells(x, mass, at, height, width, cols, COUNT, COMPLEMENT, LARGEST)
+            more = _cells(x, mass, at, height, width, cols, COUNT, COMPLEMENT)
             common = _merge(common, more, LARGEST)
         upper = _merge(upper, common, LARGEST)
         lower = _merge(common, lower, LARGEST)
     return _extreme_along(upper, WIDTH, LARGEST), _extreme_along(lower, WIDTH, LARGEST)
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
+@_kernel
 def _window_maximum_kernel(
     x: tl.tensor,
     maximum: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
     rows: tl.tensor,
     WIDTH: tl.constexpr,
     BOUNDARY: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    x += image * height * width
-    maximum += image * height * width
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    x += start
+    maximum += start
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, False, BOUNDARY, True)
+        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, False, BOUNDARY)
         for i in tl.static_range(2):
             row = base + i
             value = windows[i][0]
@@ -571,7 +558,7 @@ def _window_maximum_kernel(
             tl.store(maximum + row * width + cols, value, mask=_own(row, height, width, cols, HALO))
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
+@_kernel
 def _paper_sums_kernel(
     pred_boundary: tl.tensor,
     true_boundary: tl.tensor,
@@ -579,24 +566,23 @@ def _paper_sums_kernel(
     parts: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
     rows: tl.tensor,
     THETA: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    pred_boundary += image * height * width
-    true_boundary += image * height * width
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    pred_boundary += start
+    true_boundary += start
     if counted is not None:
-        counted += image * height * width
+        counted += start
     pred_sum = tl.zeros([_STRIP], tl.float32)
     true_sum = pred_sum
     pred_matched = pred_sum
     true_matched = pred_sum
     for base in range(top, tl.minimum(top + rows, height), 2):
-        pred_far = _two_rows_of_windows(pred_boundary, None, base, height, width, cols, THETA, False, False, True)
-        true_far = _two_rows_of_windows(true_boundary, None, base, height, width, cols, THETA, False, False, True)
+        pred_far = _two_rows_of_windows(pred_boundary, None, base, height, width, cols, THETA, False, False)
+        true_far = _two_rows_of_windows(true_boundary, None, base, height, width, cols, THETA, False, False)
         for i in tl.static_range(2):
             row = base + i
             counts = _own(row, height, width, cols, HALO)
@@ -608,14 +594,14 @@ def _paper_sums_kernel(
             true_sum += tl.where(counts, true_near, 0.0)
             pred_matched += tl.where(counts, pred_near * true_far[i][0], 0.0)
             true_matched += tl.where(counts, true_near * pred_far[i][0], 0.0)
-    parts += 4 * tl.program_id(0)
+    parts += 4 * _part()
     tl.store(parts, tl.sum(pred_sum))
     tl.store(parts + 1, tl.sum(true_sum))
     tl.store(parts + 2, tl.sum(pred_matched))
     tl.store(parts + 3, tl.sum(true_matched))
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
+@_kernel
 def _share_kernel(
     x: tl.tensor,
     weight: tl.tensor,
@@ -623,21 +609,20 @@ def _share_kernel(
     share: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
     rows: tl.tensor,
     WIDTH: tl.constexpr,
     COMPLEMENT: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
     """The maximum of each window, and its weight over the number of pixels that attain it."""
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    x += image * height * width
-    weight += image * height * width
-    largest += image * height * width
-    share += image * height * width
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    x += start
+    weight += start
+    largest += start
+    share += start
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, True, COMPLEMENT, True)
+        windows = _two_rows_of_windows(x, None, base, height, width, cols, WIDTH, True, COMPLEMENT)
         for i in tl.static_range(2):
             row = base + i
             own = _own(row, height, width, cols, HALO)
@@ -646,45 +631,92 @@ def _share_kernel(
             tl.store(share + row * width + cols, each, mask=own)
 
 
-@triton.jit(do_not_specialize=("height", "strips", "chunks", "rows"))
-def _spread_kernel(
+@triton.jit
+def _given(
     x: tl.tensor,
     largest: tl.tensor,
     share: tl.tensor,
-    other: tl.tensor,
-    factors: tl.tensor,
-    counted: tl.tensor,
-    result: tl.tensor,
+    row: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
-    strips: tl.tensor,
-    chunks: tl.tensor,
-    rows: tl.tensor,
+    cols: tl.tensor,
     WIDTH: tl.constexpr,
     COMPLEMENT: tl.constexpr,
+) -> tl.tuple:
+    """What the pixels of two rows are given: the shares of the least maxima around each, if it attains those."""
+    windows = _two_rows_of_windows(largest, share, row, height, width, cols, WIDTH, False, False)
+    given = ()
+    for i in tl.static_range(2):
+        value = _row(x, row + i, row + i < height, cols, width)
+        if COMPLEMENT:
+            value = 1 - value
+        given += (tl.where(value == windows[i][0], windows[i][1], 0.0),)
+    return given
+
+
+@_kernel
+def _by_boundary_kernel(
+    boundary: tl.tensor,
+    largest: tl.tensor,
+    share: tl.tensor,
+    extended: tl.tensor,
+    counted: tl.tensor,
+    grad_sums: tl.tensor,
+    by_boundary: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    rows: tl.tensor,
+    WIDTH: tl.constexpr,
     HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ) -> None:
-    """What each pixel is given: the shares of the windows of the least maximum around it, if it attains that."""
-    image, top, cols = _place(strips, chunks, rows, HALO)
-    x += image * height * width
-    largest += image * height * width
-    share += image * height * width
-    other += image * height * width
-    result += image * height * width
+    """Gradient of the prediction's boundary: of it as such, and of it extended."""
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    boundary += start
+    largest += start
+    share += start
+    extended += start
+    by_boundary += start
     if counted is not None:
-        counted += image * height * width
-    constant = tl.load(factors + 3 * image)
-    by_other = tl.load(factors + 3 * image + 1)
-    by_spread = tl.load(factors + 3 * image + 2)
+        counted += start
+    by_pred = tl.load(grad_sums + 4 * tl.program_id(2))
+    by_precision = tl.load(grad_sums + 4 * tl.program_id(2) + 2)
+    by_recall = tl.load(grad_sums + 4 * tl.program_id(2) + 3)
     for base in range(top, tl.minimum(top + rows, height), 2):
-        windows = _two_rows_of_windows(largest, share, base, height, width, cols, WIDTH, False, False, False)
+        given = _given(boundary, largest, share, base, height, width, cols, WIDTH, False)
         for i in tl.static_range(2):
             row = base + i
-            value = _row(x, row, row < height, cols, width)
-            if COMPLEMENT:
-                value = 1 - value
-            given = constant + by_other * _row(other, row, row < height, cols, width)
+            near = by_pred + by_precision * _row(extended, row, row < height, cols, width)
             if counted is not None:
-                given *= _row(counted, row, row < height, cols, width).to(tl.float32)
-            given += by_spread * tl.where(value == windows[i][0], windows[i][1], 0.0)
-            tl.store(result + row * width + cols, given, mask=_own(row, height, width, cols, HALO))
+                near *= _row(counted, row, row < height, cols, width).to(tl.float32)
+            own = _own(row, height, width, cols, HALO)
+            tl.store(by_boundary + row * width + cols, near + by_recall * given[i], mask=own)
+
+
+@_kernel
+def _by_pixel_kernel(
+    pred: tl.tensor,
+    largest: tl.tensor,
+    share: tl.tensor,
+    by_boundary: tl.tensor,
+    gradient: tl.tensor,
+    height: tl.tensor,
+    width: tl.tensor,
+    rows: tl.tensor,
+    WIDTH: tl.constexpr,
+    HALO: tl.constexpr,
+    ALIGNED: tl.constexpr,
+) -> None:
+    """Gradient of the prediction, of which the boundary is max(1 − y) − (1 − y)."""
+    start, top, cols, width = _place(height, width, rows, HALO, ALIGNED)
+    pred += start
+    largest += start
+    share += start
+    by_boundary += start
+    gradient += start
+    for base in range(top, tl.minimum(top + rows, height), 2):
+        given = _given(pred, largest, share, base, height, width, cols, WIDTH, True)
+        for i in tl.static_range(2):
+            row = base + i
+            by_pixel = _row(by_boundary, row, row < height, cols, width) - given[i]
+            tl.store(gradient + row * width + cols, by_pixel, mask=_own(row, height, width, cols, HALO))
