@@ -265,8 +265,8 @@ def _page(
         "",
         f"{result['training']}. Boundary F1 under the convention *pixels*; perimeter ratio, prediction / truth, "
         "in pixel edges; *found*: true objects of 20 pixels and more of which at least half is predicted; "
-        "*objects*: predicted ones of that size, for each true one. All pooled over the tiles of a run, then the mean over seeds "
-        "(± their standard deviation).",
+        "*objects*: predicted ones of that size, for each true one. All pooled over the tiles of a run, then the mean "
+        "over seeds (± their standard deviation).",
         "",
         f"Made by `benchmarks/loss_comparison.py`; what each loss is, seed by seed, versions and machine: "
         f"[loss-comparison-{name}.json](loss-comparison-{name}.json).",

@@ -211,6 +211,19 @@ def test_turns_and_flips_with_the_image(case, way):
     assert_close(turned_gradient, turned(gradient, way))
 
 
+@each_variant
+@pytest.mark.parametrize("truth_kind", ["levels", "mask"])
+def test_flat_patches_turn_with_the_image(variant, truth_kind):
+    """Where a map rises and falls alike: levels whose sums round differently in another order."""
+    for seed in range(8):
+        pred = soft_map("levels", (1, 1, 12, 15), seed, UNEVEN)
+        truth = soft_map(truth_kind, (1, 1, 12, 15), seed + 100, UNEVEN)
+        _, gradient = with_gradient(pred, truth, variant=variant)
+        for way in range(1, 8):
+            _, turned_gradient = with_gradient(turned(pred, way), turned(truth, way), variant=variant)
+            assert_close(turned_gradient, turned(gradient, way))
+
+
 @quickly
 @given(cases(), st.randoms(use_true_random=False))
 def test_order_of_images_and_classes_does_not_matter(case, random):

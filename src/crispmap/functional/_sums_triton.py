@@ -15,7 +15,7 @@ Windows wider than 31 are left to `_sums_torch`.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
@@ -166,11 +166,11 @@ _kernel = triton.jit(do_not_specialize=("height", "width", "rows"))
 
 @triton.jit
 def _place(height: tl.tensor, width: tl.tensor, rows: tl.tensor, HALO: tl.constexpr, ALIGNED: tl.constexpr) -> tl.tuple:
-    """Where a program's map starts, its first row, its columns; and the width, of which the compiler is told a factor."""
+    """Where a program's map starts, its first row, its columns, and the width."""
+    if ALIGNED:  # so that the compiler knows, and reads four pixels at a time
+        width = width // 4 * 4
     start = tl.program_id(2).to(tl.int64) * height * width
     cols = tl.program_id(0) * (_STRIP - 2 * HALO) - HALO + tl.arange(0, _STRIP)
-    if ALIGNED:
-        width = width // 4 * 4
     return start, tl.program_id(1) * rows, cols, width
 
 
@@ -353,7 +353,9 @@ def _balanced_sums_kernel(
         true_old = _changes(true, old, leaves, height, width, cols, STEP, ONE)
         pred_sums = _advance(pred_sums, pred_new, pred_old)
         true_sums = _advance(true_sums, true_new, true_old)
-        not_a_number = pred_new[4] - pred_new[4] + (true_new[4] - true_new[4])  # lest integers hide it
+        not_a_number = pred_new[4] - pred_new[4] + (true_new[4] - true_new[4])  # which integers would hide
+        errors += not_a_number
+        amounts += not_a_number
         if row >= top:
             boxes = ()
             for i in tl.static_range(4):
@@ -369,9 +371,9 @@ def _balanced_sums_kernel(
             code_down = tl.where(counts_down, code_down, _NOT_COUNTED)
             tl.store(codes_down + row * width + cols, code_down.to(tl.int8), mask=own)
             errors += tl.where(counts, error, 0).to(tl.float32)
-            errors += tl.where(counts_down, error_down, 0).to(tl.float32) + not_a_number
+            errors += tl.where(counts_down, error_down, 0).to(tl.float32)
             amounts += tl.where(counts, amount, 0).to(tl.float32)
-            amounts += tl.where(counts_down, amount_down, 0).to(tl.float32) + not_a_number
+            amounts += tl.where(counts_down, amount_down, 0).to(tl.float32)
     tl.store(parts + 2 * _part(), tl.sum(tl.where(own, errors, 0.0)))
     tl.store(parts + 2 * _part() + 1, tl.sum(tl.where(own, amounts, 0.0)))
 

@@ -97,9 +97,7 @@ torch.library.define(_BALANCED, "(Tensor pred, Tensor true, Tensor? valid, int s
 torch.library.define(
     _BALANCED_GRAD, "(Tensor pred, Tensor codes, Tensor? valid, Tensor grad_sums, int step, int theta) -> Tensor"
 )
-torch.library.define(
-    _PAPER, "(Tensor pred, Tensor true, Tensor? valid, int theta0, int theta) -> (Tensor, Tensor)"
-)
+torch.library.define(_PAPER, "(Tensor pred, Tensor true, Tensor? valid, int theta0, int theta) -> (Tensor, Tensor)")
 torch.library.define(
     _PAPER_GRAD,
     "(Tensor pred, Tensor true, Tensor pred_boundary, Tensor? valid, Tensor grad_sums, int theta0, int theta)"
@@ -137,9 +135,7 @@ def _balanced_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Ten
     return gradient, None, None, None, None
 
 
-def _paper_forward(
-    pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int
-) -> tuple[Tensor, Tensor]:
+def _paper_forward(pred: Tensor, true: Tensor, valid: Tensor | None, theta0: int, theta: int) -> tuple[Tensor, Tensor]:
     """Sums (B, 4), and for the backward the boundary of the prediction, (B, H, W)."""
     sums, boundary = backend(pred).paper_sums(pred.contiguous(), true.contiguous(), valid, theta0, theta)
     return sums, boundary
@@ -164,9 +160,7 @@ def _paper_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Tensor
     if grad_sums is None:
         return None, None, None, None, None
     pred, true, boundary, valid = ctx.saved_tensors
-    gradient = torch.ops.crispmap.paper_grad(
-        pred, true, boundary, valid, grad_sums.contiguous(), ctx.theta0, ctx.theta
-    )
+    gradient = torch.ops.crispmap.paper_grad(pred, true, boundary, valid, grad_sums.contiguous(), ctx.theta0, ctx.theta)
     return gradient, None, None, None, None
 
 
