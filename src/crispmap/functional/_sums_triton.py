@@ -11,7 +11,7 @@ gradient. Probabilities are rounded for this to 2⁻²³, from θ = 9 on to more
 *paper*, three kernels forward and six back: maxima do not run, so each window is made anew, two rows at a time down
 the columns and from spans of 1, 2, 4, … along the row.
 
-Windows wider than 31 are left to `_sums_torch`.
+What these cannot hold, windows wider than 31 above all, is left to `_sums_torch`.
 """
 
 import math
@@ -31,7 +31,7 @@ _LANES = tl.constexpr(32)
 _STRIP = tl.constexpr(128)  # columns of a program: four to a lane
 _WIDEST = 31  # θ up to which the three sums of a window's codes fit into one integer
 _FARTHEST = 48  # reach up to which enough of a strip is left within its rim
-_MOST_MAPS = 65535  # that the grid of a kernel can number
+_MOST_MAPS, _MOST_PIXELS = 65535, 2**30  # that a grid of programs and 32 bits can number
 _ENOUGH = 4096  # programs that keep a large GPU busy
 _NOT_COUNTED = tl.constexpr(8)  # the code of a window that does not count
 
@@ -126,7 +126,8 @@ def _counted_pixels(valid: Tensor, theta0: int, theta: int) -> Tensor:
 
 
 def _fits(image: Tensor, theta: int, reach: int = 0) -> bool:
-    return theta <= _WIDEST and reach <= _FARTHEST and image.numel() > 0 and len(image) <= _MOST_MAPS
+    numbered = 0 < len(image) <= _MOST_MAPS and 0 < image[0].numel() <= _MOST_PIXELS
+    return numbered and theta <= _WIDEST and reach <= _FARTHEST
 
 
 def _tiling(image: Tensor, reach: int) -> tuple[int, int, int]:
