@@ -1,4 +1,4 @@
-"""The sums of the boundary loss as compiled loops for the CPU, one thread, at a cost that does not grow with θ.
+"""The sums of the boundary loss as compiled loops for the CPU, one thread, at a cost that grows little with θ.
 
 Row by row, with running window sums. Those of probabilities are kept in fixed point, as integers: what enters a
 window leaves it again exactly, so a flat map has no change of 1e-17 whose sign would become a gradient.
