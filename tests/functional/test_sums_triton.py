@@ -33,16 +33,15 @@ class Case(NamedTuple):
 CASES = {
     "noise, two maps": Case((2, 3, 11), 3),
     "noise, ignored pixels": Case((1, 4, 8), 3, ignoring=True),
-    "noise, wider than the image": Case((1, 2, 10), 31),
-    "masks, ignored pixels": Case((1, 6, 9), 5, "mask", "mask", ignoring=True),
+    "noise, wider than the image": Case((1, 2, 4), 11),
+    "masks, ignored pixels": Case((1, 4, 9), 5, "mask", "mask", ignoring=True),
+    "two chunks of rows": Case((1, 7, 5), 3, "grey", "mask"),
     "mask and grey": Case((1, 3, 6), 5, "mask", "grey"),
-    "chunks of rows": Case((1, 17, 5), 3, "grey", "mask"),
     "strips of columns": Case((1, 2, 250), 3, "grey", "grey", step=2, ignoring=True),
     "strips of columns, sums by differences": Case((1, 1, 140), 11, "grey", "grey"),
     "windows as wide as a rim": Case((1, 1, 102), 31, "mask", "grey"),
     "nothing true": Case((1, 2, 5), 3, "noise", "zero"),
     "nothing predicted": Case((1, 2, 5), 3, "zero", "mask"),
-    "all of it": Case((1, 2, 4), 3, "one", "one"),
     "flat": Case((1, 2, 4), 3, "third", "one"),
     "one pixel": Case((1, 1, 1), 3),
     "one column, no window": Case((1, 4, 1), 1),
@@ -122,8 +121,9 @@ def interpret(output):
         return call(self, *args, **kwargs)
 
     interpreter.InterpretedFunction.__call__ = call_prepared
+    _sums_triton._HEIGHTS = (4,)  # chunks as low as these maps
     found = {name: results(_sums_triton, case) for name, case in CASES.items()}
-    pred, true = torch.rand(1, 5, 6), torch.rand(1, 5, 6)
+    pred, true = torch.rand(1, 3, 4), torch.rand(1, 3, 4)
     pred[0, 0, 0] = torch.nan
     sums = [form(pred, true, None, 1, 3)[0] for form in (_sums_triton.balanced_sums, _sums_triton.paper_sums)]
     torch.save((found, sums), output)
@@ -140,7 +140,7 @@ def test_interpreted_kernels_equal_the_torch_form_and_the_literal_one(tmp_path):
         if case.pred != "noise":  # at ties autograd picks another of the gradients there are
             expected = {key: tensor for key, tensor in expected.items() if "sums" in key}
         assert_equal(found[name], expected, f"{name}, literally")
-    assert found["all of it"]["balanced sums"].eq(0).all()
+    assert found["flat"]["balanced sums"].eq(0).all()
     assert found["flat"]["balanced gradient"].eq(0).all()
     assert all(sums.isnan().any() for sums in sums_of_nan)
 

@@ -32,6 +32,7 @@ _STRIP = tl.constexpr(128)  # columns of a program: four to a lane
 _WIDEST = 31  # θ up to which the three sums of a window's codes fit into one integer
 _FARTHEST = 48  # reach up to which enough of a strip is left within its rim
 _MOST_MAPS, _MOST_PIXELS = 65535, 2**30  # that a grid of programs and 32 bits can number
+_HEIGHTS = (64, 32, 16)  # of chunks, even
 _ENOUGH = 4096  # programs that keep a large GPU busy
 _NOT_COUNTED = tl.constexpr(8)  # the code of a window that does not count
 
@@ -134,7 +135,7 @@ def _tiling(image: Tensor, reach: int) -> tuple[int, int, int]:
     """Strips, chunks of rows, and rows of a chunk: as many as leave enough programs, since its rim is read twice."""
     maps, height, width = image.shape
     strips = triton.cdiv(width, _STRIP.value - 2 * _halo(reach))
-    for rows in (64, 32, 16):
+    for rows in _HEIGHTS:
         chunks = triton.cdiv(height, rows)
         if maps * strips * chunks >= _ENOUGH:
             break
