@@ -8,13 +8,12 @@ into runs/first-light (left there to be looked at).
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+
+from machine import circumstances
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("CRISPMAP_DATA", ROOT.parent / "shared" / "data"))
@@ -41,7 +40,7 @@ def main(names: list[str]) -> None:
     """Runs what is named, all by default."""
     for name in names or RUNS:
         steps = {step: _run(command) for step, command in RUNS[name].items()}
-        result = {"name": name, "steps": steps, **_circumstances()}
+        result = {"name": name, "steps": steps, **circumstances()}
         scores = WORK / f"{name}.json"
         if scores.exists():
             result["scores"] = json.loads(scores.read_text())
@@ -58,23 +57,6 @@ def _run(command: str) -> dict[str, object]:
     said = done.stdout.replace(str(WORK), "{work}").replace(str(DATA), "{data}")
     print(said)
     return {"command": f"crispmap {command}", "seconds": round(time.monotonic() - start, 1), "said": said.splitlines()}
-
-
-def _circumstances() -> dict[str, object]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    packages = ("crispmap", "torch", "lightning", "segmentation_models_pytorch", "rasterio")
-    return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "gpu": None},
-        "commit": commit.stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

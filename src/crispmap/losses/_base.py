@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_choice
+from crispmap.functional._reduction import Reduction
 
 Mode = Literal["binary", "multiclass", "multilabel"]
 
@@ -56,6 +57,30 @@ class SegmentationLoss(nn.Module):
         if not self.from_logits:
             return scores
         return scores.softmax(1) if self.mode == "multiclass" else scores.sigmoid()
+
+
+class ReducedLoss(SegmentationLoss):
+    """A loss with a choice of how those of images and classes become one.
+
+    Args:
+        mode: "binary", "multiclass" or "multilabel".
+        reduction: "batch" (sums pooled over the batch), "image" (a loss for each class of each image, then the mean) or
+            "none" (N, C).
+        from_logits: Whether predictions are logits rather than probabilities.
+        ignore_index: Value in the truth of pixels to leave out.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = "binary",
+        *,
+        reduction: Reduction = "batch",
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+    ) -> None:
+        super().__init__(mode, from_logits, ignore_index)
+        check_choice("reduction", reduction, Reduction)
+        self.reduction = reduction
 
 
 def class_maps(

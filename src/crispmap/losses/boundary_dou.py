@@ -2,13 +2,11 @@
 
 from torch import Tensor
 
-from crispmap.functional._checks import check_choice
-from crispmap.functional._reduction import Reduction
 from crispmap.functional.boundary_dou_loss import boundary_dou_loss
-from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss
+from crispmap.losses._base import ClassMaps, ReducedLoss
 
 
-class BoundaryDoULoss(SegmentationLoss):
+class BoundaryDoULoss(ReducedLoss):
     """What differs between prediction and truth over that and a part of what they share.
 
     Sun et al. 2023, *Boundary Difference Over Union Loss For Medical Image Segmentation*, arXiv:2308.00220. With
@@ -33,18 +31,6 @@ class BoundaryDoULoss(SegmentationLoss):
 
     Shapes and errors are those of `IoULoss`.
     """
-
-    def __init__(
-        self,
-        mode: Mode = "binary",
-        *,
-        reduction: Reduction = "batch",
-        from_logits: bool = True,
-        ignore_index: int | None = None,
-    ) -> None:
-        super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
-        self.reduction = reduction
 
     def _loss(self, maps: ClassMaps) -> Tensor:
         probabilities = self._probabilities(maps.scores)

@@ -5,10 +5,9 @@ from abc import abstractmethod
 from torch import Tensor, nn
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice
 from crispmap.functional._reduction import Reduction
 from crispmap.functional.distance_loss import boundary_weighted_bce_loss, hausdorff_dt_loss, surface_loss
-from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss, class_maps
+from crispmap.losses._base import ClassMaps, Mode, ReducedLoss, SegmentationLoss, class_maps
 
 
 def uses_distance(loss: nn.Module) -> bool:
@@ -41,7 +40,7 @@ class _DistanceLoss(SegmentationLoss):
     def _loss(self, maps: ClassMaps, distance: Tensor | None = None) -> Tensor: ...
 
 
-class SurfaceLoss(_DistanceLoss):
+class SurfaceLoss(_DistanceLoss, ReducedLoss):
     """Mean of p·φ, with φ the signed distance to the boundary of the truth in pixels, negative inside.
 
     Kervadec et al. 2019, *Boundary loss for highly unbalanced segmentation*, arXiv:1812.07032. It is meant to
@@ -71,18 +70,6 @@ class SurfaceLoss(_DistanceLoss):
         SettingError: If a setting is not allowed; when called, if the shapes are not those of the mode.
     """
 
-    def __init__(
-        self,
-        mode: Mode = "binary",
-        *,
-        reduction: Reduction = "batch",
-        from_logits: bool = True,
-        ignore_index: int | None = None,
-    ) -> None:
-        super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
-        self.reduction = reduction
-
     def _loss(self, maps: ClassMaps, distance: Tensor | None = None) -> Tensor:
         return surface_loss(
             self._probabilities(maps.scores),
@@ -93,7 +80,7 @@ class SurfaceLoss(_DistanceLoss):
         )
 
 
-class HausdorffDTLoss(_DistanceLoss):
+class HausdorffDTLoss(_DistanceLoss, ReducedLoss):
     """Mean of (p − t)²·(d_p^α + d_t^α), with d the distances to the boundaries of prediction and truth in pixels.
 
     Karimi & Salcudean 2019, *Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional
@@ -124,11 +111,9 @@ class HausdorffDTLoss(_DistanceLoss):
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:
-        super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
+        super().__init__(mode, reduction=reduction, from_logits=from_logits, ignore_index=ignore_index)
         _check_above_zero("alpha", alpha)
         self.alpha = alpha
-        self.reduction = reduction
 
     def _loss(self, maps: ClassMaps, distance: Tensor | None = None) -> Tensor:
         return hausdorff_dt_loss(

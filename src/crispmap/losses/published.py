@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice
 from crispmap.functional._reduction import Reduction, reduce_losses
-from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss
+from crispmap.losses._base import ClassMaps, Mode, ReducedLoss, SegmentationLoss
 
 
 def _smp_losses() -> Any:
@@ -98,7 +97,7 @@ class LovaszLoss(SegmentationLoss):
         return loss
 
 
-class TverskyLoss(SegmentationLoss):
+class TverskyLoss(ReducedLoss):
     """Tversky loss, 1 − (TP + 1) / (TP + α·FP + β·FN + 1).
 
     Salehi et al. 2017, *Tversky loss function for image segmentation using 3D fully convolutional deep networks*,
@@ -131,13 +130,11 @@ class TverskyLoss(SegmentationLoss):
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:
-        super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
+        super().__init__(mode, reduction=reduction, from_logits=from_logits, ignore_index=ignore_index)
         if alpha < 0 or beta < 0:
             raise SettingError(f"alpha and beta are {alpha} and {beta}; give numbers of at least 0")
         self.alpha = alpha
         self.beta = beta
-        self.reduction = reduction
         self._smp = _smp_losses().TverskyLoss("multilabel", alpha=alpha, beta=beta).compute_score
 
     def _loss(self, maps: ClassMaps) -> Tensor:

@@ -3,27 +3,12 @@
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice
 from crispmap.functional._reduction import Reduction
 from crispmap.functional.region_loss import dice_loss, iou_loss, sensitivity_specificity_loss
-from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss
+from crispmap.losses._base import ClassMaps, Mode, ReducedLoss
 
 
-class _RegionLoss(SegmentationLoss):
-    def __init__(
-        self,
-        mode: Mode = "binary",
-        *,
-        reduction: Reduction = "batch",
-        from_logits: bool = True,
-        ignore_index: int | None = None,
-    ) -> None:
-        super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
-        self.reduction = reduction
-
-
-class IoULoss(_RegionLoss):
+class IoULoss(ReducedLoss):
     """Soft IoU (Jaccard) loss, 1 − (Σpt + 1) / (Σp + Σt − Σpt + 1).
 
     *Convention.* The loss applies the sigmoid (multiclass: softmax) unless `from_logits` is false. An empty
@@ -50,7 +35,7 @@ class IoULoss(_RegionLoss):
         return iou_loss(self._probabilities(maps.scores), maps.truth, reduction=self.reduction, valid=maps.valid)
 
 
-class DiceLoss(_RegionLoss):
+class DiceLoss(ReducedLoss):
     """Soft Dice loss, 1 − (2Σpt + 1) / (Σp + Σt + 1).
 
     Convention, arguments, shapes and errors are those of `IoULoss`.
@@ -60,7 +45,7 @@ class DiceLoss(_RegionLoss):
         return dice_loss(self._probabilities(maps.scores), maps.truth, reduction=self.reduction, valid=maps.valid)
 
 
-class SensitivitySpecificityLoss(_RegionLoss):
+class SensitivitySpecificityLoss(ReducedLoss):
     """Squared errors on the two sides: r·Σ(p − t)²t / Σt + (1 − r)·Σ(p − t)²(1 − t) / Σ(1 − t).
 
     Brosch et al. 2015, *Deep convolutional encoder networks for multiple sclerosis lesion segmentation*.
