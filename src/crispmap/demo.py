@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,22 +69,26 @@ QUICK = Size(train_scenes=6, test_scenes=3, large=640, steps=12, window=64)
 
 @dataclass(frozen=True)
 class Method:
-    """A loss to compare: its key in file names, what it is called, what it is, and its boundary weight in YAML."""
+    """A loss to compare: its key in file names, what it is called, what it is, and what `fit` calls it."""
 
     key: str
     name: str
     description: str
-    weight: float | dict[str, object]
+    loss: dict[str, Any] | None
 
 
-BOUNDARY = {"class_path": "crispmap.BoundaryLoss", "init_args": {"reduction": "batch"}}
 METHODS = (
-    Method("bce_iou", "BCE + IoU", "the baseline: binary cross entropy and soft IoU, no boundary term", 0.0),
+    Method(
+        "bce_iou",
+        "BCE + IoU",
+        "the baseline: binary cross entropy and soft IoU, no boundary term",
+        {"class_path": "crispmap.MixedLoss", "init_args": {"weight": 0.0}},
+    ),
     Method(
         "boundary",
         "with boundary term",
         "the same, and the balanced boundary loss ramped in: BCE + w·boundary + (1 − w)·IoU, w → 0.9",
-        {"class_path": "crispmap.RampWeight"},
+        None,  # the default
     ),
 )
 
@@ -146,7 +151,7 @@ def _train(out: Path, method: Method, seed: int, size: Size) -> None:
             steps=size.steps,
             steps_per_epoch=max(1, size.steps // 8),
             seed=seed,
-            loss={"class_path": "crispmap.MixedLoss", "init_args": {"boundary": BOUNDARY, "weight": method.weight}},
+            loss=method.loss,
             data=DataSettings(window=size.window),
         )
     )

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crispmap.functional._sums_torch import fixed_point, untouched_edges, untouched_pixels
+from crispmap.functional._sums_torch import fixed_point, near_ignored, untouched_edges, untouched_pixels
 
 _DIRECTIONS = ((0, 1), (1, 0))
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -34,11 +34,12 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
     sums += (pred.sum((1, 2)) + true.sum((1, 2))).numpy()[:, None] * 0  # NaN, which integers cannot be, must not vanish
     codes = np.zeros((maps, 2, height, width), np.int8)
     work = np.zeros((5, 4, _BLOCK, width + 2 * reach), np.int32 if integer == torch.int32 else np.int64)
+    touched = None if valid is None else near_ignored(valid, theta)
     for axis, (down, right) in enumerate(_DIRECTIONS):
         rows, cols = height - step * down, width - step * right
         if rows < 1 or cols < 1:
             continue
-        counted = _counted(valid, step, theta, axis)
+        counted = _counted_edges(touched, step, axis)
         for i in range(maps):
             sums[i] += _balanced_forward(
                 pred[i].numpy(),
@@ -66,11 +67,12 @@ def balanced_grad(
     factors = (grad_sums.double() / theta**2).to(pred.dtype).numpy()
     work = np.zeros((5, 3, _BLOCK, width + 2 * reach), np.int32)
     change = np.zeros(width, kind)
+    touched = None if valid is None else near_ignored(valid, theta)
     for axis, (down, right) in enumerate(_DIRECTIONS):
         rows, cols = height - step * down, width - step * right
         if rows < 1 or cols < 1:
             continue
-        counted = _counted(valid, step, theta, axis)
+        counted = _counted_edges(touched, step, axis)
         for i in range(maps):
             _balanced_backward(
                 pred[i].numpy(),
@@ -87,11 +89,13 @@ def balanced_grad(
     return gradient
 
 
-def _counted(valid: Tensor | None, step: int, theta: int, axis: int) -> Array:
+def _counted_edges(touched: Tensor | None, step: int, axis: int) -> Array:
     """Which windows count, (B, rows, cols) uint8; of shape (1, 0, 0) if all do."""
-    if valid is None:
-        return np.zeros((1, 0, 0), np.uint8)
-    return untouched_edges(valid, step, theta, (-1, -2)[axis]).to(torch.uint8).numpy()
+    return _flags(None if touched is None else untouched_edges(touched, step, (-1, -2)[axis]))
+
+
+def _flags(counted: Tensor | None) -> Array:
+    return np.zeros((1, 0, 0), np.uint8) if counted is None else counted.to(torch.uint8).numpy()
 
 
 @_compiled
@@ -363,9 +367,7 @@ def paper_grad(
 
 def _counted_pixels(valid: Tensor | None, theta0: int, theta: int) -> Array:
     """Which pixels count, (B, H, W) uint8; of shape (1, 0, 0) if all do."""
-    if valid is None:
-        return np.zeros((1, 0, 0), np.uint8)
-    return untouched_pixels(valid, theta0, theta).to(torch.uint8).numpy()
+    return _flags(None if valid is None else untouched_pixels(valid, theta0, theta))
 
 
 @_compiled

@@ -36,6 +36,7 @@ def _balanced_sums(
     integer, scale = fixed_point(pred, theta)
     sums += (pred.sum((1, 2)) + true.sum((1, 2)))[:, None] * 0  # NaN, which integers cannot be, must not vanish
     pred, true = ((y * scale).to(integer) for y in (pred, true))
+    touched = None if valid is None else near_ignored(valid, theta)
     for axis, code in zip(_AXES, codes.unbind(1), strict=True):
         if pred.shape[axis] <= step:
             continue
@@ -44,8 +45,8 @@ def _balanced_sums(
         pred_net = pred_rise - pred_fall
         net = pred_net - (true_rise - true_fall)
         back = torch.minimum(pred_rise, pred_fall).sub_(torch.minimum(true_rise, true_fall)).clamp_(min=0)
-        if valid is not None:
-            counted = untouched_edges(valid, step, theta, axis).to(integer)
+        if touched is not None:
+            counted = untouched_edges(touched, step, axis).to(integer)
             for each in (net, back, pred_rise, pred_fall, true_rise, true_fall):
                 each.mul_(counted)
         error = net.abs().add_(back, alpha=2)
@@ -71,13 +72,14 @@ def _balanced_grad(
     step: int, theta: int, pred: Tensor, codes: Tensor, valid: Tensor | None, grad_sums: Tensor, gradient: Tensor
 ) -> None:
     by_error, by_amount = (grad_sums / theta**2)[..., None, None].unbind(1)
+    touched = None if valid is None else near_ignored(valid, theta)
     for axis, code in zip(_AXES, codes.unbind(1), strict=True):
         if pred.shape[axis] <= step:
             continue
         inner = _inside(code, step, axis)
         small = torch.int16 if theta < 128 else torch.int32  # of |c| ≤ 2, θ² fit; narrow integers add faster
         net, back = (box_sum(part.to(small), theta).to(pred.dtype) for part in (inner >> 1, inner & 1))
-        counted = None if valid is None else untouched_edges(valid, step, theta, axis).to(pred.dtype)
+        counted = None if touched is None else untouched_edges(touched, step, axis).to(pred.dtype)
         windows = _windows_around(net, theta) if counted is None else box_sum(counted, theta)
         by_rise = back.mul_(by_error).addcmul_(windows, by_amount).mul_(_rise(pred, step, axis).sign_())
         by_rise.addcmul_(net, by_error)
@@ -287,10 +289,14 @@ def untouched_pixels(valid: Tensor, theta0: int, theta: int) -> Tensor:
     return ~dilate_square(~valid, (theta0 + theta) // 2 - 1)
 
 
-def untouched_edges(valid: Tensor, step: int, theta: int, axis: int) -> Tensor:
-    """Windows of edges between valid pixels alone, by the edge in their middle."""
-    touched = dilate_square(~valid, theta // 2)
-    length = valid.shape[axis] - step
+def near_ignored(valid: Tensor, theta: int) -> Tensor:
+    """Pixels within half a window of an ignored one."""
+    return dilate_square(~valid, theta // 2)
+
+
+def untouched_edges(touched: Tensor, step: int, axis: int) -> Tensor:
+    """Windows of edges between valid pixels alone, by the edge in their middle: neither end is `near_ignored`."""
+    length = touched.shape[axis] - step
     return ~(touched.narrow(axis, 0, length) | touched.narrow(axis, step, length))
 
 

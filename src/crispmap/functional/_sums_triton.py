@@ -116,9 +116,10 @@ def _counted_edges(valid: Tensor, step: int, theta: int) -> Tensor:
     """Which windows count, by axis and the edge in their middle, uint8 (B, 2, H, W)."""
     maps, height, width = valid.shape
     counted = valid.new_zeros(maps, 2, height, width)
+    touched = _sums_torch.near_ignored(valid, theta)
     for axis, size, where in ((-1, width, counted[:, 0, :, :-step]), (-2, height, counted[:, 1, :-step])):
         if size > step:
-            where.copy_(_sums_torch.untouched_edges(valid, step, theta, axis))
+            where.copy_(_sums_torch.untouched_edges(touched, step, axis))
     return counted.view(torch.uint8)
 
 
