@@ -1,4 +1,4 @@
-"""The sums of the boundary loss as compiled loops for the CPU, one thread, at a cost that grows little with θ.
+"""The sums of the boundary loss as compiled loops for the CPU, one thread, at a cost that hardly grows with θ.
 
 Row by row, with running window sums. Those of probabilities are kept in fixed point, as integers: what enters a
 window leaves it again exactly, so a flat map has no change of 1e-17 whose sign would become a gradient.
@@ -18,8 +18,6 @@ _DIRECTIONS = ((0, 1), (1, 0))
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 _compiled_sum = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
-_BLOCK = 4  # rows whose windows are summed together: enough to make up for a call, few enough for the cache
-
 Array = NDArray[Any]
 
 
@@ -33,7 +31,8 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
     sums = np.zeros((maps, 2))
     sums += (pred.sum((1, 2)) + true.sum((1, 2))).numpy()[:, None] * 0  # NaN, which integers cannot be, must not vanish
     codes = np.zeros((maps, 2, height, width), np.int8)
-    work = np.zeros((5, 4, _BLOCK, width + 2 * reach), np.int32 if integer == torch.int32 else np.int64)
+    lines = np.zeros((4, width), np.int32 if integer == torch.int32 else np.int64)
+    sums_along, prefix = np.zeros_like(lines), np.zeros(width + 2 * reach + 1, lines.dtype)
     touched = None if valid is None else near_ignored(valid, theta)
     for axis, (down, right) in enumerate(_DIRECTIONS):
         rows, cols = height - step * down, width - step * right
@@ -50,7 +49,9 @@ def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, t
                 reach,
                 scale,
                 codes[i, axis],
-                work,
+                lines,
+                prefix,
+                sums_along,
             )
     sums /= factor * theta**2
     return torch.from_numpy(sums).to(pred.dtype), torch.from_numpy(codes).flatten(2)
@@ -65,7 +66,8 @@ def balanced_grad(
     kind = pred.numpy().dtype.type
     gradient = torch.zeros_like(pred)
     factors = (grad_sums.double() / theta**2).to(pred.dtype).numpy()
-    work = np.zeros((5, 3, _BLOCK, width + 2 * reach), np.int32)
+    lines = np.zeros((3, width), np.int32)
+    sums_along, prefix = np.zeros_like(lines), np.zeros(width + 2 * reach + 1, lines.dtype)
     change = np.zeros(width, kind)
     touched = None if valid is None else near_ignored(valid, theta)
     for axis, (down, right) in enumerate(_DIRECTIONS):
@@ -83,7 +85,9 @@ def balanced_grad(
                 reach,
                 factors[i],
                 gradient[i].numpy(),
-                work,
+                lines,
+                prefix,
+                sums_along,
                 change,
             )
     return gradient
@@ -108,14 +112,14 @@ def _balanced_forward(
     reach: int,
     scale: float,
     codes: Array,
-    work: Array,
+    lines: Array,
+    prefix: Array,
+    sums: Array,
 ) -> tuple[float, float]:
     rows, cols = size
-    work[:] = 0
-    lines, block, sums = work[0], work[1], work[2]
+    lines[:] = 0
     # Sums over the window's rows. Each array by itself: of a slice of several numba does not know that it is dense.
-    pred_up, pred_net = lines[0, 0, reach:], lines[1, 0, reach:]
-    true_up, true_net = lines[2, 0, reach:], lines[3, 0, reach:]
+    pred_up, pred_net, true_up, true_net = lines[0], lines[1], lines[2], lines[3]
     error, amount = 0.0, 0.0
     for row in range(-reach, rows):
         if row + reach < rows:
@@ -126,18 +130,11 @@ def _balanced_forward(
             _add_row(true, row - reach - 1, shift, cols, scale, -1, true_up, true_net)
         if row < 0:
             continue
-        place = row % _BLOCK
         for k in range(len(lines)):
-            _copy(lines[k, 0, reach:], block[k, place, reach:], cols)
-        if place == _BLOCK - 1 or row == rows - 1:
-            _sum_along(block.reshape(-1), 2 * reach + 1, sums.reshape(-1), work[3].reshape(-1), work[4].reshape(-1))
-            for k in range(place + 1):
-                at = row - place + k
-                row_error, row_amount = _compare(
-                    sums[0, k], sums[1, k], sums[2, k], sums[3, k], cols, scale, counted, at, codes[at]
-                )
-                error += row_error
-                amount += row_amount
+            _sum_along(lines[k], reach, cols, prefix, sums[k])
+        row_error, row_amount = _compare(sums[0], sums[1], sums[2], sums[3], cols, scale, counted, row, codes[row])
+        error += row_error
+        amount += row_amount
     return error, amount
 
 
@@ -161,28 +158,22 @@ def _add_row(
 
 
 @_compiled
-def _sum_along(line: Array, width: int, out: Array, work: Array, more_work: Array) -> None:
-    """Sums over windows along rows from spans of 1, 2, 4, … that share no place.
+def _sum_along(line: Array, reach: int, cols: int, prefix: Array, out: Array) -> None:
+    """Sums over windows along a row, as differences of running totals; integers wrap around and come back exactly."""
+    total = line.dtype.type(0)
+    start = np.uint64(reach + 1)
+    for col in range(np.uint64(cols)):
+        total += line[col]
+        prefix[col + start] = total
+    for col in range(np.uint64(cols) + start, np.uint64(cols + 2 * reach + 1)):
+        prefix[col] = total
+    _subtract(prefix[2 * reach + 1 :], prefix, out, cols)
 
-    The rows follow each other in one line, each beginning and ending with half a window of zeros; sums that run from
-    one row into the next are never looked at.
-    """
-    length = len(line)
-    a, b, c = line, work, more_work
-    so_far = line  # windows are of odd width: a span of one is always part of them
-    span, offset, left = 1, 1, width - 1
-    if not left:
-        _copy(line, out, length)
-    while left:
-        length -= span
-        _add(a, a[span:], b, length)
-        a, b, c = b, c, b
-        span *= 2
-        if left & span:
-            _add(so_far, a[offset:], out, length - offset)
-            so_far = out
-            offset += span
-            left -= span
+
+@_compiled
+def _subtract(a: Array, b: Array, out: Array, count: int) -> None:
+    for col in range(count):  # indices that start at 0 in each array: with an offset numba would not vectorise
+        out[col] = a[col] - b[col]
 
 
 @_compiled
@@ -245,13 +236,14 @@ def _balanced_backward(
     reach: int,
     factors: Array,
     gradient: Array,
-    work: Array,
+    lines: Array,
+    prefix: Array,
+    sums: Array,
     change: Array,
 ) -> None:
     rows, cols = size
-    work[:] = 0
-    lines, block, sums = work[0], work[1], work[2]
-    slope, more, count = lines[0, 0, reach:], lines[1, 0, reach:], lines[2, 0, reach:]
+    lines[:] = 0
+    slope, more, count = lines[0], lines[1], lines[2]
     for row in range(-reach, rows):
         if row + reach < rows:
             _add_codes(codes[row + reach], counted, row + reach, cols, 1, slope, more, count)
@@ -259,15 +251,9 @@ def _balanced_backward(
             _add_codes(codes[row - reach - 1], counted, row - reach - 1, cols, -1, slope, more, count)
         if row < 0:
             continue
-        place = row % _BLOCK
         for k in range(len(lines)):
-            _copy(lines[k, 0, reach:], block[k, place, reach:], cols)
-        if place == _BLOCK - 1 or row == rows - 1:
-            _sum_along(block.reshape(-1), 2 * reach + 1, sums.reshape(-1), work[3].reshape(-1), work[4].reshape(-1))
-            for k in range(place + 1):
-                _apply(
-                    pred, row - place + k, shift, sums[0, k], sums[1, k], sums[2, k], cols, factors, gradient, change
-                )
+            _sum_along(lines[k], reach, cols, prefix, sums[k])
+        _apply(pred, row, shift, sums[0], sums[1], sums[2], cols, factors, gradient, change)
 
 
 @_compiled
@@ -468,14 +454,18 @@ def _window_maximum(x: Array, reach: int, out: Array) -> None:
     line = np.empty((2, cols + 2 * reach), x.dtype)
     for block in range(-reach_down, rows, width):
         for k in range(width - 1, -1, -1):
-            _copy_row(x, block + k, -np.inf, behind[k])
-            if k < width - 1:
-                _larger(behind[k], behind[k + 1], behind[k], cols)
+            row = block + k
+            if k == width - 1 or not 0 <= row < rows:
+                _copy_row(x, row, -np.inf, behind[k])
+                if k < width - 1:
+                    _copy(behind[k + 1], behind[k], cols)
+            else:
+                _larger(x[row], behind[k + 1], behind[k], cols)
         _copy_row(x, -1, -np.inf, ahead)
         for k in range(width):
             row = block + width + k - 1
             if k > 0 and 0 <= row < rows:
-                _larger(ahead, x[row], ahead, cols)
+                _enlarge(ahead, x[row], cols)
             row = block + k + reach_down
             if 0 <= row < rows:
                 line[0] = -np.inf
@@ -549,7 +539,7 @@ def _largest_and_mass(x: Array, mass: Array, reach: int, out: Array, out_mass: A
                 _copy_row(x, row, -np.inf, ahead[0])
                 _copy_row(mass, row, 0.0, ahead[1])
             elif k > 1 and row < rows:
-                _larger_with_mass(ahead[0], ahead[1], x[row], mass[row], ahead[0], ahead[1], cols)
+                _enlarge_with_mass(ahead[0], ahead[1], x[row], mass[row], cols)
             row = block + k + reach_down
             if 0 <= row < rows:
                 if k == 0:
@@ -581,7 +571,7 @@ def _along_with_mass(line: Array, width: int, out: Array, out_mass: Array) -> No
             if fresh:
                 _larger_with_mass(line[0], line[1], a[offset:], a_mass[offset:], out, out_mass, cols)
             else:
-                _larger_with_mass(out, out_mass, a[offset:], a_mass[offset:], out, out_mass, cols)
+                _enlarge_with_mass(out, out_mass, a[offset:], a_mass[offset:], cols)
             fresh = False
             offset += span
 
@@ -608,3 +598,20 @@ def _larger_with_mass(a: Array, a_mass: Array, b: Array, b_mass: Array, out: Arr
         first, second, one, other = a[col], b[col], a_mass[col], b_mass[col]
         out[col] = first if first >= second else second
         mass[col] = (one if first >= second else none) + (other if second >= first else none)
+
+
+# In place by a function of its own: arrays that might overlap are not vectorised, and one that is both given and
+# returned does.
+@_compiled
+def _enlarge(a: Array, b: Array, count: int) -> None:
+    for col in range(count):
+        a[col] = a[col] if a[col] >= b[col] else b[col]
+
+
+@_compiled
+def _enlarge_with_mass(a: Array, a_mass: Array, b: Array, b_mass: Array, count: int) -> None:
+    none = a.dtype.type(0)
+    for col in range(count):
+        first, second, one, other = a[col], b[col], a_mass[col], b_mass[col]
+        a[col] = first if first >= second else second
+        a_mass[col] = (one if first >= second else none) + (other if second >= first else none)
