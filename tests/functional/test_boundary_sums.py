@@ -9,6 +9,7 @@ import torch
 from soft_maps import KINDS, soft_map
 
 import crispmap.functional
+from crispmap import BoundaryLoss
 from crispmap.functional import _sums_torch, boundary_sums
 from crispmap.functional.boundary_sums import backend
 
@@ -149,3 +150,12 @@ def test_cuda_equals_the_loops(variant, dtype):
         found = with_gradient(sums_of(boundary_sums, variant), *maps, *windows)
         for ours, theirs in zip(found, expected(variant, (13, 8), windows, True, dtype), strict=True):
             torch.testing.assert_close(ours.double().cpu(), theirs, rtol=accuracy, atol=accuracy)
+
+
+@pytest.mark.parametrize("variant", ["balanced", "paper"])
+def test_a_second_derivative_is_refused_in_words(variant):
+    logits = torch.randn(1, 12, 12, requires_grad=True)
+    loss = BoundaryLoss(variant=variant)(logits, torch.randint(0, 2, (1, 12, 12)))
+    (gradient,) = torch.autograd.grad(loss, logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

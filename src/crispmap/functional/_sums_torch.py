@@ -146,6 +146,7 @@ def _paper_grad(
         by_boundary.mul_(counted)
         by_extended.mul_(counted)
     by_boundary.add_(spread_to_maxima(pred_boundary, by_extended, theta))
+    del true_boundary, by_extended  # for the room they take
     torch.sub(by_boundary, spread_to_maxima(1 - pred, by_boundary, theta0), out=gradient)
 
 
@@ -183,6 +184,7 @@ def _extreme_and_mass(x: Tensor, mass: Tensor, width: int, *, largest: bool) -> 
     rows, cols = _widths(x, width)
     outside = float("-inf") if largest else float("inf")
     pairs = _padded(x, rows, cols, outside), _padded(mass, rows, cols, 0.0)
+    del mass  # for the room it takes, if nobody else holds it
     for dim, wide in ((-2, rows), (-1, cols)):
         pairs = _windows(pairs, wide, dim, partial(_combine, largest))
     return pairs

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from crispmap.functional import _sums_torch
 
@@ -127,6 +128,7 @@ def _balanced_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Ten
     ctx.save_for_backward(pred, output[1], valid)
 
 
+@once_differentiable
 def _balanced_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     if grad_sums is None:
         return None, None, None, None, None
@@ -156,6 +158,7 @@ def _paper_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor
     ctx.save_for_backward(pred, true, output[1], valid)
 
 
+@once_differentiable
 def _paper_autograd(ctx: Any, grad_sums: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
     if grad_sums is None:
         return None, None, None, None, None
