@@ -19,7 +19,7 @@ from crispmap.functional import (
     perimeter_counts,
     perimeter_ratio,
 )
-from crispmap.functional.boundary_score import band_width
+from crispmap.functional.band_score import band_width
 
 SHAPES = [(1, 1), (1, 12), (9, 4), (12, 15)]
 TOLERANCES = (0.75, 1, 1.5, 3.0, 4.3, 1000.0)
@@ -176,9 +176,9 @@ def test_boundary_iou_equals_iterated_erosion(width, shape, masks):
 
 
 def test_band_width_of_an_inria_tile_is_141_pixels():
-    assert band_width(None, (5000, 5000)) == 141
-    assert band_width(None, (10, 10)) == 1
-    assert band_width(7, (10, 10)) == 7
+    assert band_width(None, (5000, 5000)) == (141, 141)
+    assert band_width(None, (10, 10)) == (1, 1)
+    assert band_width(7, (10, 10)) == (7, 7)
 
 
 def test_ignored_pixels_make_no_band():
@@ -235,9 +235,9 @@ def test_counts_are_whole_numbers():
 
 def test_mistakes_are_named():
     mask = square(9, 3)
-    with pytest.raises(SettingError, match=r"tolerance is 0; give a number of pixels greater than 0"):
+    with pytest.raises(SettingError, match=r"tolerance is 0; give a length greater than 0"):
         boundary_counts(mask, mask, [2.0, 0])
-    with pytest.raises(SettingError, match=r"convention is 'matlab'; allowed are 'csurka', 'pixels'"):
+    with pytest.raises(SettingError, match=r"convention is 'matlab'; allowed are 'csurka', 'davis', 'pixels'"):
         boundary_counts(mask, mask, [2.0], "matlab")
     with pytest.raises(SettingError, match=r"width is 0"):
         boundary_iou_counts(mask, mask, 0)

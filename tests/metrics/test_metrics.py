@@ -203,10 +203,10 @@ def test_boundary_iou_takes_chengs_width_by_default():
     ("make", "message"),
     [
         (lambda: BinaryIoU(threshold=1.2), "threshold is 1.2; give a probability from 0 to 1"),
-        (lambda: BinaryBoundaryF1("bfscore"), "convention is 'bfscore'; allowed are 'csurka', 'pixels'"),
-        (lambda: BinaryBoundaryF1(tolerance=0), "tolerance is 0; give a number of pixels greater than 0"),
+        (lambda: BinaryBoundaryF1("bfscore"), "convention is 'bfscore'; allowed are 'csurka', 'davis', 'pixels'"),
+        (lambda: BinaryBoundaryF1(tolerance=0), "tolerance is 0; give a length greater than 0"),
         (lambda: BinaryBoundaryF1(tolerance=math.nan), "tolerance is nan"),
-        (lambda: BinaryBoundaryIoU(0), "width is 0; a band is at least 1 pixel wide"),
+        (lambda: BinaryBoundaryIoU(0), "width is 0; give a length greater than 0"),
         (
             lambda: BinaryIoU()(torch.rand(2, 3, 8, 8), torch.ones(2, 8, 8).long()),
             r"must both be .*; found \(2, 3, 8, 8\) and \(2, 8, 8\)",
@@ -215,7 +215,7 @@ def test_boundary_iou_takes_chengs_width_by_default():
         (lambda: BinaryIoU()(torch.rand(8, 8), torch.ones(8, 8).long()), r"found \(8, 8\) and \(8, 8\)"),
         (
             lambda: BinaryIoU()(torch.rand(2, 8, 8), torch.ones(2, 8, 8)),
-            "target must be a mask .*; found torch.float32",
+            "target must be of bool or integers; found torch.float32",
         ),
     ],
 )

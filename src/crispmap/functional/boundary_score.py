@@ -1,65 +1,26 @@
-"""Exact boundary counts on masks, and the scores made of them: boundary F1, Boundary IoU, perimeter ratio.
+"""Exact boundary counts on masks, and boundary precision, recall and F1 made of them.
 
-People call several different things the boundary F1 score. Here each has a name, a *convention*:
-
-======  =======================================================  =============  ==================  =======
-name    boundary pixel                                           matched        over images         empty
-======  =======================================================  =============  ==================  =======
-csurka  foreground beside background or beside the image border  d < tolerance  mean of the scores  NaN
-pixels  foreground beside background                             d ≤ tolerance  counts pooled       1 or 0
-======  =======================================================  =============  ==================  =======
-
-*Beside* is above, below, left or right; d is the Euclidean distance in pixels to the nearest boundary pixel
-of the other mask. *csurka* is Csurka et al. 2013 as MATLAB's bfscore has it: an image with no boundary in
-prediction or truth has no score and is left out of the mean. *pixels* is crispmap's own for maps cut into
-tiles: no boundary at the cut, every boundary pixel of the set of one weight, 1 if neither side has a
-boundary and 0 if one has.
-
-Ignored pixels (``valid`` false) take no side: they are no boundary, make none of their neighbours one, and
-are counted nowhere.
+What a boundary is, when it is matched and what empty images give is a *convention*: `crispmap.functional.conventions`
+has them side by side. Ignored pixels (``valid`` false) take no side under any of them: they are no boundary, make
+none of their neighbours one, and are counted nowhere.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice, check_masks
-from crispmap.functional.morphology import dilate_square, inner_boundary, squared_distance
-from crispmap.functional.region_score import per_image, quotient
+from crispmap.functional._checks import check_masks
+from crispmap.functional.conventions import Convention, Reduction, rules_of
+from crispmap.functional.lengths import Length, PixelSize, rulers
+from crispmap.functional.morphology import forward_boundary, inner_boundary
+from crispmap.functional.nearest import UNIT, Spacing, squared_distance_to
+from crispmap.functional.region_score import quotient
 
-Convention = Literal["csurka", "pixels"]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a convention says."""
-
-    border: bool  # is a pixel at the image border boundary for being there
-    strict: bool  # d < tolerance rather than d ≤ tolerance
-    pooled: bool  # counts pooled over the set rather than the mean of the images' scores
-    both_empty: float
-    one_empty: float
-
-
-_RULES: dict[Convention, Rules] = {
-    "csurka": Rules(border=True, strict=True, pooled=False, both_empty=math.nan, one_empty=math.nan),
-    "pixels": Rules(border=False, strict=False, pooled=True, both_empty=1.0, one_empty=0.0),
-}
-
-
-def rules_of(convention: Convention) -> Rules:
-    """The rules of a convention.
-
-    Raises:
-        SettingError: If there is none of that name.
-    """
-    check_choice("convention", convention, Convention)
-    return _RULES[convention]
+ALL = slice(None)
 
 
 class BoundaryCounts(NamedTuple):
@@ -71,6 +32,14 @@ class BoundaryCounts(NamedTuple):
     true: Tensor  # (N,)
 
 
+class BoundaryScores(NamedTuple):
+    """Precision, recall and F1, float64, of one shape."""
+
+    precision: Tensor
+    recall: Tensor
+    f1: Tensor
+
+
 class BoundaryMatch(NamedTuple):
     """The three kinds of boundary pixel in an edge picture, bool, shape (H, W)."""
 
@@ -79,35 +48,70 @@ class BoundaryMatch(NamedTuple):
     missed: Tensor  # true boundary that the prediction has not within the tolerance
 
 
-class BandCounts(NamedTuple):
-    """Pixels in both inner bands and in either of them in each image, int64, shape (N,)."""
+class BoundaryDistances(NamedTuple):
+    """How far the boundary pixels of each side are from the boundary of the other, in the units of the spacing."""
 
-    intersection: Tensor
-    union: Tensor
+    pred: Tensor  # squared, float64, (P,); ∞ where nothing is within the cap
+    pred_at: Tensor  # image, row and column of each, int64, (P, 3)
+    true: Tensor  # (Q,)
+    true_at: Tensor  # (Q, 3)
 
 
-class PerimeterCounts(NamedTuple):
-    """Lengths of all outlines in each image in pixel edges, int64, shape (N,)."""
+def boundary_distances(
+    pred: Tensor,
+    truth: Tensor,
+    convention: Convention = "csurka",
+    valid: Tensor | None = None,
+    *,
+    cap: float = math.inf,
+    spacing: Spacing = UNIT,
+    rows: slice = ALL,
+) -> BoundaryDistances:
+    """Measures from each boundary pixel to the nearest boundary pixel of the other mask; exact.
 
-    predicted: Tensor
-    true: Tensor
+    Args:
+        pred: Bool, shape (N, H, W).
+        truth: Bool, shape (N, H, W).
+        convention: What a boundary is; see `crispmap.functional.conventions`.
+        valid: Bool, shape (N, H, W), false at ignored pixels.
+        cap: Distances above it are not looked for, which saves time where boundaries are far apart.
+        spacing: The length of a step down and of one to the right: (1, 1) for pixels, or metres.
+        rows: From which to measure; the others lend their boundaries only.
+
+    Raises:
+        SettingError: If the convention is not known or the masks do not fit together.
+    """
+    check_masks(pred, truth, valid)
+    pred_edge, true_edge = boundaries(pred, truth, convention, valid)
+    pred_asked, true_asked = _within(pred_edge, rows), _within(true_edge, rows)
+    return BoundaryDistances(
+        squared_distance_to(true_edge, pred_asked, cap, spacing),
+        pred_asked.nonzero(),
+        squared_distance_to(pred_edge, true_asked, cap, spacing),
+        true_asked.nonzero(),
+    )
 
 
 def boundary_counts(
     pred: Tensor,
     truth: Tensor,
-    tolerances: Sequence[float],
+    tolerances: Sequence[float | str | Length],
     convention: Convention = "csurka",
     valid: Tensor | None = None,
+    *,
+    pixel_size: PixelSize | None = None,
+    rows: slice = ALL,
 ) -> BoundaryCounts:
     """Counts the boundary pixels of each image and those that the other mask's boundary confirms.
 
     Args:
         pred: Bool, shape (N, H, W).
         truth: Bool, shape (N, H, W).
-        tolerances: Distances in pixels, greater than 0, not necessarily whole.
-        convention: What a boundary is and which distance still matches; see the module.
+        tolerances: Numbers of pixels, not necessarily whole, or lengths such as ``"1.5m"`` and ``"0.75%"``.
+        convention: What a boundary is and which distance still matches.
         valid: Bool, shape (N, H, W), false at ignored pixels.
+        pixel_size: Metres down and to the right; tolerances in metres need it.
+        rows: Whose boundary pixels to count; the others lend their boundaries only.
 
     Returns:
         The counts; `boundary_f1` makes scores of them.
@@ -115,180 +119,143 @@ def boundary_counts(
     Raises:
         SettingError: If a tolerance or the convention is not allowed or the masks do not fit together.
     """
-    edges = _edges(pred, truth, tolerances, convention, valid)
-    return BoundaryCounts(
-        torch.stack([per_image(edges.pred & (edges.to_truth <= bound)) for bound in edges.bounds], dim=1),
-        per_image(edges.pred),
-        torch.stack([per_image(edges.truth & (edges.to_pred <= bound)) for bound in edges.bounds], dim=1),
-        per_image(edges.truth),
-    )
+    rules = rules_of(convention)
+    check_masks(pred, truth, valid)
+    images, height, width = pred.shape
+    total = pred.new_zeros(images, dtype=torch.int64)
+    at_each = pred.new_zeros((images, len(tolerances)), dtype=torch.int64)
+    counts = BoundaryCounts(at_each, total, at_each.clone(), total.clone())
+    lengths = [rules.resolve(tolerance, (height, width)) for tolerance in tolerances]
+    for ruler in rulers(lengths, pixel_size):
+        cap = max(ruler.tolerances)
+        found = boundary_distances(pred, truth, convention, valid, cap=cap, spacing=ruler.spacing, rows=rows)
+        for squared, at, matched, all_of_it in (
+            (found.pred, found.pred_at, counts.matched_predicted, counts.predicted),
+            (found.true, found.true_at, counts.matched_true, counts.true),
+        ):
+            image = at[:, 0]
+            all_of_it.copy_(torch.bincount(image, minlength=images))
+            for place, tolerance in zip(ruler.places, ruler.tolerances, strict=True):
+                near = image[rules.matches(squared, tolerance)]
+                matched[:, place] = torch.bincount(near, minlength=images)
+    return counts
 
 
 def boundary_match(
     pred: Tensor,
     truth: Tensor,
-    tolerance: float,
+    tolerance: float | str | Length,
     convention: Convention = "csurka",
     valid: Tensor | None = None,
+    *,
+    pixel_size: PixelSize | None = None,
 ) -> BoundaryMatch:
     """Shows for one pair of masks, each (H, W), which boundary pixels `boundary_counts` takes as matched.
 
     Arguments and errors are those of `boundary_counts`.
     """
-    batch = None if valid is None else valid[None]
-    edges = _edges(pred[None], truth[None], [tolerance], convention, batch)
-    confirmed = edges.to_truth <= edges.bounds[0]
-    missed = edges.truth & (edges.to_pred > edges.bounds[0])
-    return BoundaryMatch((edges.pred & confirmed)[0], (edges.pred & ~confirmed)[0], missed[0])
+    rules = rules_of(convention)
+    masks = pred[None], truth[None], convention, None if valid is None else valid[None]
+    check_masks(*masks[:2], masks[3])
+    (ruler,) = rulers([rules.resolve(tolerance, (pred.shape[0], pred.shape[1]))], pixel_size)
+    (bound,) = ruler.tolerances
+    found = boundary_distances(*masks, cap=bound, spacing=ruler.spacing)
+    pred_edge, true_edge = (edge[0] for edge in boundaries(*masks))
+    confirmed, missed = torch.zeros_like(pred_edge), torch.zeros_like(true_edge)
+    confirmed[pred_edge] = rules.matches(found.pred, bound)
+    missed[true_edge] = ~rules.matches(found.true, bound)
+    return BoundaryMatch(confirmed, pred_edge & ~confirmed, missed)
 
 
-def boundary_f1(counts: BoundaryCounts, convention: Convention = "csurka") -> Tensor:
-    """Boundary F1 = 2PR / (P + R) of a set of images at each tolerance.
+def boundary_scores(
+    counts: BoundaryCounts, convention: Convention = "csurka", reduction: Reduction | None = None
+) -> BoundaryScores:
+    """Boundary precision, recall and F1 = 2PR / (P + R) of a set of images at each tolerance.
 
-    P is the share of predicted boundary that is matched, R that of true boundary. *csurka* takes the mean
-    of the images' scores, leaving out those that have none; *pixels* pools the counts of all images first.
+    P is the share of predicted boundary that is matched, R that of true boundary.
 
     Args:
         counts: Of all images of the set, from `boundary_counts` under the same convention.
-        convention: See the module.
+        convention: See `crispmap.functional.conventions`.
+        reduction: ``"image"`` for the mean of the images' scores, leaving out those that have none; ``"pooled"`` for
+            the score of the images' counts added up; None for the convention's own.
 
     Returns:
-        Float64, shape (T,), in [0, 1]; under *csurka* NaN where no image has a score.
+        Each of shape (T,), in [0, 1]; under *csurka* NaN where no image has a score.
     """
-    if rules_of(convention).pooled:
+    if (reduction or rules_of(convention).reduction) == "pooled":
         counts = BoundaryCounts(*(count.sum(0, keepdim=True) for count in counts))
-    return boundary_f1_per_image(counts, convention).nanmean(0)
+    return BoundaryScores(*(score.nanmean(0) for score in boundary_scores_per_image(counts, convention)))
 
 
-def boundary_f1_per_image(counts: BoundaryCounts, convention: Convention = "csurka") -> Tensor:
-    """Boundary F1 of each image at each tolerance, float64, shape (N, T), empty cases by the convention."""
+def boundary_scores_per_image(counts: BoundaryCounts, convention: Convention = "csurka") -> BoundaryScores:
+    """The scores of each image at each tolerance, each of shape (N, T), empty cases by the convention.
+
+    Where it gives an image a score at all, nothing predicted has precision 1 and nothing there recall 1.
+    """
     rules = rules_of(convention)
     precision = quotient(counts.matched_predicted, counts.predicted[:, None])
     recall = quotient(counts.matched_true, counts.true[:, None])
-    scores = 2 * precision * recall / (precision + recall)
-    scores = scores.masked_fill(precision + recall == 0, 0.0)  # boundaries on both sides, none near the other
-    predicted_none, true_none = counts.predicted[:, None] == 0, counts.true[:, None] == 0
-    scores = scores.masked_fill(predicted_none | true_none, rules.one_empty)
-    return scores.masked_fill(predicted_none & true_none, rules.both_empty)
+    f1 = 2 * precision * recall / (precision + recall)
+    f1 = f1.masked_fill(precision + recall == 0, 0.0)  # boundaries on both sides, none near the other
+    no_pred, no_true = counts.predicted[:, None] == 0, counts.true[:, None] == 0
+    either, both = (no_pred | no_true).expand_as(f1), (no_pred & no_true).expand_as(f1)
+    f1 = f1.masked_fill(either, rules.one_empty).masked_fill(both, rules.both_empty)
+    if math.isnan(rules.one_empty):
+        return BoundaryScores(precision.masked_fill(either, math.nan), recall.masked_fill(either, math.nan), f1)
+    return BoundaryScores(
+        precision.masked_fill(no_true, 0.0).masked_fill(no_pred, 1.0),
+        recall.masked_fill(no_pred, 0.0).masked_fill(no_true, 1.0),
+        f1,
+    )
 
 
-def boundary_iou_counts(
-    pred: Tensor, truth: Tensor, width: int | None = None, valid: Tensor | None = None
-) -> BandCounts:
-    """Counts the pixels of the inner bands along the boundaries, as Boundary IoU compares them.
-
-    The band is the mask minus ``width`` erosions by a 3×3 square after zero padding (Cheng et al. 2021,
-    arXiv:2103.16562), so an object cut by the image border has a band there.
-
-    Args:
-        pred: Bool, shape (N, H, W).
-        truth: Bool, shape (N, H, W).
-        width: Of the band in pixels, at least 1; see `band_width`.
-        valid: Bool, shape (N, H, W), false at ignored pixels, which make no band and are not counted.
-
-    Returns:
-        The counts; `boundary_iou` makes a score of them.
-
-    Raises:
-        SettingError: If the width is less than 1 or the masks do not fit together.
-    """
-    check_masks(pred, truth, valid)
-    pixels = band_width(width, (pred.shape[1], pred.shape[2]))
-    pred_band, truth_band = (_band(mask, pixels, valid) for mask in (pred, truth))
-    return BandCounts(per_image(pred_band & truth_band), per_image(pred_band | truth_band))
+def boundary_f1(
+    counts: BoundaryCounts, convention: Convention = "csurka", reduction: Reduction | None = None
+) -> Tensor:
+    """Boundary F1 alone; see `boundary_scores`."""
+    return boundary_scores(counts, convention, reduction).f1
 
 
-def boundary_iou(counts: BandCounts) -> Tensor:
-    """Boundary IoU of all images pooled: a float64 scalar in [0, 1], NaN where neither side has a band."""
-    return quotient(counts.intersection.sum(), counts.union.sum())
+def boundary_f1_per_image(counts: BoundaryCounts, convention: Convention = "csurka") -> Tensor:
+    """Boundary F1 of each image at each tolerance alone; see `boundary_scores_per_image`."""
+    return boundary_scores_per_image(counts, convention).f1
 
 
-def perimeter_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None) -> PerimeterCounts:
-    """Measures outlines as the number of 4-adjacent pixel pairs with different labels.
-
-    The image border is no outline, and pairs with an ignored pixel are not counted.
+def area_under_curve(tolerances: Sequence[float], scores: Tensor) -> Tensor:
+    """The mean of a score over a range of tolerances: the area under its curve, by trapezoids, over the range's width.
 
     Args:
-        pred: Bool, shape (N, H, W).
-        truth: Bool, shape (N, H, W).
-        valid: Bool, shape (N, H, W), false at ignored pixels.
+        tolerances: At least two, rising, all of one unit.
+        scores: At each of them, shape (…, T).
 
     Returns:
-        The lengths; `perimeter_ratio` makes a ratio of them.
+        Shape (…), within the range of the scores.
 
     Raises:
-        SettingError: If the masks do not fit together.
+        SettingError: If there are fewer than two tolerances, or they do not rise.
     """
-    check_masks(pred, truth, valid)
-    return PerimeterCounts(_perimeter(pred, valid), _perimeter(truth, valid))
+    at = torch.as_tensor(tolerances, dtype=torch.float64, device=scores.device)
+    if len(at) < 2 or not bool((at.diff() > 0).all()):
+        raise SettingError(f"tolerances are {list(tolerances)}; a curve needs at least two, rising")
+    return torch.trapezoid(scores.double(), at) / (at[-1] - at[0])
 
 
-def perimeter_ratio(counts: PerimeterCounts) -> Tensor:
-    """Predicted over true perimeter, pooled: a float64 scalar, 1 where equal, NaN if the truth has none.
-
-    Well above 1 the masks are jagged or full of specks; well below 1 they are smoothed or miss objects.
-    """
-    true = counts.true.sum()
-    return quotient(counts.predicted.sum(), true).masked_fill(true == 0, math.nan)
-
-
-def check_tolerance(tolerance: float) -> float:
-    """Returns the tolerance.
-
-    Raises:
-        SettingError: If it is not a finite number greater than 0.
-    """
-    if not 0 < tolerance < math.inf:
-        raise SettingError(f"tolerance is {tolerance}; give a number of pixels greater than 0")
-    return tolerance
-
-
-def band_width(width: int | None, image_shape: tuple[int, int]) -> int:
-    """Width of the inner band in pixels; for None that of Cheng et al. 2021, max(1, round(0.02 · diagonal)).
-
-    Raises:
-        SettingError: If the width is less than 1.
-    """
-    if width is None:
-        return max(1, round(0.02 * math.hypot(*image_shape)))
-    if width < 1:
-        raise SettingError(f"width is {width}; a band is at least 1 pixel wide")
-    return width
-
-
-class _Edges(NamedTuple):
-    pred: Tensor
-    truth: Tensor
-    to_pred: Tensor  # squared distance to the nearest predicted boundary pixel
-    to_truth: Tensor
-    bounds: list[int]  # the greatest squared distance that each tolerance allows
-
-
-def _edges(
-    pred: Tensor, truth: Tensor, tolerances: Sequence[float], convention: Convention, valid: Tensor | None
-) -> _Edges:
-    check_masks(pred, truth, valid)
+def boundaries(pred: Tensor, truth: Tensor, convention: Convention, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The boundary pixels of both masks under a convention, bool, each (N, H, W)."""
     rules = rules_of(convention)
-    for tolerance in tolerances:
-        check_tolerance(tolerance)
-    longest = sum(pred.shape[-2:])  # no two pixels of the image are farther apart
-    squares = [min(tolerance, longest) ** 2 for tolerance in tolerances]
-    bounds = [math.ceil(square) - 1 if rules.strict else math.floor(square) for square in squares]
-    cap = math.isqrt(max(bounds))
-    pred_edge, truth_edge = (inner_boundary(mask, border=rules.border, valid=valid) for mask in (pred, truth))
-    return _Edges(pred_edge, truth_edge, squared_distance(pred_edge, cap), squared_distance(truth_edge, cap), bounds)
+    if rules.inner:
+        return (
+            inner_boundary(pred, border=rules.border, valid=valid),
+            inner_boundary(truth, border=rules.border, valid=valid),
+        )
+    return forward_boundary(pred, valid), forward_boundary(truth, valid)
 
 
-def _band(mask: Tensor, width: int, valid: Tensor | None) -> Tensor:
-    background = ~mask if valid is None else valid & ~mask
-    band = dilate_square(background, width, outside=True) & mask
-    return band if valid is None else band & valid
-
-
-def _perimeter(mask: Tensor, valid: Tensor | None) -> Tensor:
-    across = mask[:, :, 1:] != mask[:, :, :-1]
-    down = mask[:, 1:] != mask[:, :-1]
-    if valid is not None:
-        across &= valid[:, :, 1:] & valid[:, :, :-1]
-        down &= valid[:, 1:] & valid[:, :-1]
-    return per_image(across) + per_image(down)
+def _within(mask: Tensor, rows: slice) -> Tensor:
+    """The mask, empty outside of some rows."""
+    if rows == ALL:
+        return mask
+    inside = torch.zeros_like(mask)
+    inside[:, rows] = mask[:, rows]
+    return inside

@@ -30,19 +30,45 @@ def inner_boundary(mask: Tensor, *, border: bool, valid: Tensor | None = None) -
     return beside if valid is None else beside & valid
 
 
-def dilate_square(mask: Tensor, radius: int, *, outside: bool = False) -> Tensor:
+def forward_boundary(mask: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Pixels that differ from the one to their right, below, or right below, on whichever side they are.
+
+    In the last row only the one to the right counts, in the last column only the one below.
+
+    Args:
+        mask: Bool, shape (…, H, W).
+        valid: Bool, false at ignored pixels, which differ from nothing.
+
+    Returns:
+        Bool, shape (…, H, W).
+    """
+    right, below = mask[..., :, 1:] ^ mask[..., :, :-1], mask[..., 1:, :] ^ mask[..., :-1, :]
+    slanting = mask[..., 1:, 1:] ^ mask[..., :-1, :-1]
+    if valid is not None:
+        right &= valid[..., :, 1:] & valid[..., :, :-1]
+        below &= valid[..., 1:, :] & valid[..., :-1, :]
+        slanting &= valid[..., 1:, 1:] & valid[..., :-1, :-1]
+    found = F.pad(right, (0, 1))
+    found[..., :-1, :] |= below
+    found[..., :-1, :-1] |= slanting
+    return found
+
+
+def dilate_square(mask: Tensor, radius: int | tuple[int, int], *, outside: bool = False) -> Tensor:
     """Pixels within Chebyshev distance ``radius`` of the mask, at a cost that grows with log(radius).
 
     Args:
         mask: Bool, shape (…, H, W).
-        radius: In pixels, at least 0; a square of 2·radius + 1 pixels a side.
+        radius: In pixels, at least 0; a square of 2·radius + 1 pixels a side. Two numbers, down and to the right, make
+            a rectangle.
         outside: Whether what lies beyond the image belongs to the mask.
 
     Returns:
         Bool, shape (…, H, W).
     """
+    radii = (radius, radius) if isinstance(radius, int) else radius
     for dim in (-1, -2):
-        reach = min(radius, mask.shape[dim])
+        reach = min(radii[dim], mask.shape[dim])
         padding = (reach, reach) if dim == -1 else (0, 0, reach, reach)
         mask = F.pad(mask, padding, value=outside)
         span, width = 1, 2 * reach + 1
@@ -54,19 +80,23 @@ def dilate_square(mask: Tensor, radius: int, *, outside: bool = False) -> Tensor
     return mask
 
 
-def squared_distance(points: Tensor, cap: int) -> Tensor:
+def squared_distance(points: Tensor, cap: int, spacing: tuple[float, float] = (1.0, 1.0)) -> Tensor:
     """Squared Euclidean distance from each pixel to the nearest of the points, exact up to a cap.
 
     First the distance along each row, then, down each column, the least sum of its square and the squared
-    offset. Integers throughout, and of the smallest type that holds them.
+    offset. Integers throughout, and of the smallest type that holds them, where steps are of length 1.
 
     Args:
         points: Bool, shape (…, H, W).
-        cap: Distance in pixels beyond which it does not matter how far a pixel is; the cost grows with it.
+        cap: Steps beyond which it does not matter how far a pixel is; the cost grows with it.
+        spacing: How long a step down and a step to the right are.
 
     Returns:
-        Integers, shape (…, H, W): d² where d < cap + 1, some number that is at least (cap + 1)² elsewhere.
+        Integers, or float64 where a step's length is not 1, shape (…, H, W): d² where d is less than cap + 1 of the
+        shorter steps, some number that is at least the square of that elsewhere.
     """
+    down, right = spacing
+    whole = spacing == (1.0, 1.0)
     far = cap + 1
     dtype = next(t for t in (torch.int16, torch.int32, torch.int64) if 2 * far * far <= torch.iinfo(t).max)
     along = torch.full(points.shape, far, dtype=dtype, device=points.device).masked_fill_(points, 0)
@@ -75,11 +105,11 @@ def squared_distance(points: Tensor, cap: int) -> Tensor:
         for to, source in _shifts(along, along, -1, step):
             torch.minimum(to, source + step, out=to)
         step *= 2
-    row = along.square_()
+    row = along.square_() if whole else (along.double() * right).square_()
     nearest = row.clone()
     for step in range(1, min(cap, points.shape[-2] - 1) + 1):
         for to, source in _shifts(nearest, row, -2, step):
-            torch.minimum(to, source + step * step, out=to)
+            torch.minimum(to, source + (step * step if whole else (down * step) ** 2), out=to)
     return nearest
 
 

@@ -1,12 +1,10 @@
-"""What the binary metrics share: masks from predictions, and counts summed over images."""
+"""Masks from predictions and targets, of one class or of each of several."""
 
-from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from crispmap.errors import SettingError
 
@@ -19,43 +17,15 @@ class Masks(NamedTuple):
     valid: Tensor | None  # false at ignored pixels; None where none can be
 
 
-class BinaryCounts(Metric):
-    """A metric made of int64 counts that are summed over images, hence the same however images are batched.
+def check_threshold(threshold: float) -> float:
+    """Returns the threshold.
 
-    Args:
-        counts: The names of the counts.
-        threshold: Probability above which a pixel is foreground.
-        ignore_index: Value in the target of pixels to leave out.
-        kwargs: Those of `torchmetrics.Metric`.
+    Raises:
+        SettingError: If it is no probability.
     """
-
-    is_differentiable = False
-    higher_is_better: bool | None = True
-    full_state_update = False
-    plot_lower_bound = 0.0
-
-    def __init__(self, counts: Sequence[str], threshold: float, ignore_index: int | None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not 0 <= threshold <= 1:
-            raise SettingError(f"threshold is {threshold}; give a probability from 0 to 1")
-        self.threshold = threshold
-        self.ignore_index = ignore_index
-        self._names = tuple(counts)
-        for name in counts:
-            self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
-
-    @abstractmethod
-    def _count(self, masks: Masks) -> Sequence[Tensor]:
-        """The counts of each image, in the order of their names, each of shape (N,) or (N, 1)."""
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        masks = binary_masks(preds, target, self.threshold, self.ignore_index)
-        for name, count in zip(self._names, self._count(masks), strict=True):
-            setattr(self, name, getattr(self, name) + count.sum())
-
-    def _totals(self) -> list[Tensor]:
-        return [getattr(self, name) for name in self._names]
+    if not 0 <= threshold <= 1:
+        raise SettingError(f"threshold is {threshold}; give a probability from 0 to 1")
+    return threshold
 
 
 def binary_masks(preds: Tensor, target: Tensor, threshold: float, ignore_index: int | None) -> Masks:
@@ -81,8 +51,7 @@ def binary_masks(preds: Tensor, target: Tensor, threshold: float, ignore_index: 
             "preds and target must both be (N, H, W) or (N, 1, H, W); "
             f"found {tuple(preds.shape)} and {tuple(target.shape)}"
         )
-    if labels.is_floating_point():
-        raise SettingError(f"target must be a mask of bool or integers; found {labels.dtype}")
+    _check_labels(labels)
     if scores.is_floating_point():
         is_logits = ((scores < 0) | (scores > 1)).flatten(1).any(1)
         cut = torch.tensor(threshold, dtype=scores.dtype, device=scores.device)
@@ -90,3 +59,41 @@ def binary_masks(preds: Tensor, target: Tensor, threshold: float, ignore_index: 
     else:
         pred = scores != 0
     return Masks(pred, labels != 0, None if ignore_index is None else labels != ignore_index)
+
+
+def class_masks(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> Iterator[Masks]:
+    """Turns predictions and target of several classes into masks of one class after the other.
+
+    Args:
+        preds: Integers, shape (N, H, W): classes; or floats, shape (N, C, H, W): scores, of which the largest counts.
+        target: Integers, shape (N, H, W) or (N, 1, H, W): classes from 0 to C − 1.
+        num_classes: C.
+        ignore_index: Value in the target of pixels to leave out.
+
+    Yields:
+        The masks of each class against the rest.
+
+    Raises:
+        SettingError: If the shapes do not fit together or the target has no classes.
+    """
+    labels = target[:, 0] if target.ndim == 4 and target.shape[1] == 1 else target
+    if preds.is_floating_point():
+        if preds.ndim != 4 or preds.shape[1] != num_classes:
+            raise SettingError(f"preds must be (N, {num_classes}, H, W) scores; found {tuple(preds.shape)}")
+        classes = preds.argmax(1)
+    else:
+        classes = preds[:, 0] if preds.ndim == 4 and preds.shape[1] == 1 else preds
+    if classes.ndim != 3 or classes.shape != labels.shape:
+        raise SettingError(
+            "preds must be (N, C, H, W) or (N, H, W) and target (N, H, W); "
+            f"found {tuple(preds.shape)} and {tuple(target.shape)}"
+        )
+    _check_labels(labels)
+    valid = None if ignore_index is None else labels != ignore_index
+    for each in range(num_classes):
+        yield Masks(classes == each, labels == each, valid)
+
+
+def _check_labels(labels: Tensor) -> None:
+    if labels.is_floating_point():
+        raise SettingError(f"target must be of bool or integers; found {labels.dtype}")

@@ -1,131 +1,202 @@
-"""Scores of outlines: boundary F1, Boundary IoU and the perimeter ratio."""
+"""Scores of outlines: boundary precision, recall and F1, Boundary IoU, perimeter and corner ratio."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
-
-from crispmap.functional.boundary_score import (
-    BandCounts,
-    BoundaryCounts,
-    Convention,
-    PerimeterCounts,
-    band_width,
-    boundary_counts,
-    boundary_f1_per_image,
-    boundary_iou,
-    boundary_iou_counts,
-    check_tolerance,
-    perimeter_counts,
-    perimeter_ratio,
-    rules_of,
-)
-from crispmap.metrics._binary import BinaryCounts, Masks
-
-_UNIT = 2**40  # scores are summed in whole units of 1/_UNIT: no order of addition changes a sum of integers
+from crispmap.functional.conventions import Convention, Reduction
+from crispmap.functional.lengths import PixelSize
+from crispmap.metrics._counts import Average, BinaryCounts, MulticlassCounts
+from crispmap.metrics._measures import BandMeasure, BoundaryMeasure, RatioMeasure, Tolerance, Which
 
 
-class BinaryBoundaryF1(BinaryCounts):
-    """Boundary F1 = 2PR / (P + R) of the foreground at a tolerance in pixels.
+class _BinaryBoundary(BinaryCounts):
+    _which: Which
+
+    def __init__(
+        self,
+        convention: Convention = "csurka",
+        tolerance: Tolerance | Sequence[Tolerance] | None = 3.0,
+        threshold: float = 0.5,
+        ignore_index: int | None = None,
+        *,
+        pixel_size: PixelSize | None = None,
+        reduction: Reduction | None = None,
+        **kwargs: Any,
+    ) -> None:
+        measure = BoundaryMeasure(self._which, convention, tolerance, pixel_size, reduction)
+        super().__init__(measure, threshold, ignore_index, **kwargs)
+        self.convention = convention
+        self.tolerance = tolerance
+
+
+class BinaryBoundaryF1(_BinaryBoundary):
+    """Boundary F1 = 2PR / (P + R) of the foreground at a tolerance, or at several in one pass.
 
     P is the share of predicted boundary pixels with a true one within the tolerance, R that of true boundary
     pixels with a predicted one.
 
-    *Convention.* ``"csurka"`` (Csurka et al. 2013, as MATLAB's bfscore): boundary by a 3×3 cross after zero
-    padding, distance *less than* the tolerance, the mean of the images' scores; an image in which
-    prediction or truth has no boundary has no score, and the value is NaN if no image has one.
-    ``"pixels"``: the image border makes no boundary, distance *at most* the tolerance, counts pooled over
-    all images; 1 if neither side has a boundary, 0 if one has. `crispmap.functional.boundary_score` has
-    them side by side. Predictions are read as in `BinaryIoU`. Ignored pixels make no boundary and are not
-    counted.
+    *Convention.* What a boundary pixel is, whether a distance equal to the tolerance matches, how images are pooled
+    and what empty ones give is told by ``convention``: `crispmap.functional.conventions` has them side by side.
+    ``"csurka"`` (Csurka et al. 2013, as MATLAB's bfscore) and ``"davis"`` (as the DAVIS benchmark) are means of the
+    images' scores, ``"pixels"`` (crispmap's own, for maps cut into tiles) pools the counts of all images;
+    ``reduction`` overrides that. Predictions are read as in `BinaryIoU`. Ignored pixels make no boundary and are
+    not counted.
 
     Args:
-        convention: "csurka" or "pixels".
-        tolerance: In pixels, greater than 0, not necessarily whole.
+        convention: "csurka", "davis" or "pixels".
+        tolerance: A number of pixels, not necessarily whole; or a text: ``"3px"``, ``"1.5m"`` (metres, needs
+            ``pixel_size``) or ``"0.75%"`` (of the image's diagonal); or a sequence of them, which makes the value one
+            of shape (T,). None for the convention's own: 0.75 % (csurka), 0.8 % rounded up (davis), 3 pixels (pixels).
+            `crispmap.functional.area_under_curve` sums up a curve over tolerances.
         threshold: Probability above which a pixel is foreground.
         ignore_index: Value in the target of pixels to leave out.
+        pixel_size: Metres from a pixel to the one below it and to the one right of it.
+        reduction: ``"image"`` for the mean of the images' scores, ``"pooled"`` for the score of their counts added up;
+            None for the convention's own.
         kwargs: Those of `torchmetrics.Metric`.
 
     Shape:
         preds, target: (N, H, W) or (N, 1, H, W); the target bool or integers, foreground where not 0.
 
     Raises:
-        SettingError: If convention, tolerance or threshold are not allowed; on update, if the shapes do not
-            fit together.
+        SettingError: If a setting is not allowed; on update, if the shapes do not fit together.
     """
 
-    plot_upper_bound = 1.0
+    _which = "f1"
+
+
+class BinaryBoundaryPrecision(_BinaryBoundary):
+    """The share of predicted boundary that is near true boundary.
+
+    All else is as in `BinaryBoundaryF1`. Where nothing is predicted it is 1 under *davis* and *pixels*.
+    """
+
+    _which = "precision"
+
+
+class BinaryBoundaryRecall(_BinaryBoundary):
+    """The share of true boundary that is near predicted boundary.
+
+    All else is as in `BinaryBoundaryF1`. Where nothing is there it is 1 under *davis* and *pixels*.
+    """
+
+    _which = "recall"
+
+
+class _MulticlassBoundary(MulticlassCounts):
+    _which: Which
 
     def __init__(
         self,
+        num_classes: int,
         convention: Convention = "csurka",
-        tolerance: float = 3.0,
-        threshold: float = 0.5,
+        tolerance: Tolerance | Sequence[Tolerance] | None = 3.0,
+        average: Average = "macro",
         ignore_index: int | None = None,
+        *,
+        pixel_size: PixelSize | None = None,
+        reduction: Reduction | None = None,
         **kwargs: Any,
     ) -> None:
-        self._pooled = rules_of(convention).pooled
-        names = BoundaryCounts._fields if self._pooled else ("score_sum", "images")
-        super().__init__(names, threshold, ignore_index, **kwargs)
+        measure = BoundaryMeasure(self._which, convention, tolerance, pixel_size, reduction)
+        super().__init__(measure, num_classes, average, ignore_index, **kwargs)
         self.convention = convention
-        self.tolerance = check_tolerance(tolerance)
+        self.tolerance = tolerance
 
-    def _count(self, masks: Masks) -> Sequence[Tensor]:
-        counts = boundary_counts(masks.pred, masks.truth, [self.tolerance], self.convention, masks.valid)
-        if self._pooled:
-            return counts
-        scores = boundary_f1_per_image(counts, self.convention)
-        return (scores.nan_to_num(0.0) * _UNIT).round().long(), ~scores.isnan()
 
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        if self._pooled:
-            matched_predicted, predicted, matched_true, true = (total.view(1) for total in self._totals())
-            counts = BoundaryCounts(matched_predicted[:, None], predicted, matched_true[:, None], true)
-            return boundary_f1_per_image(counts, self.convention)[0, 0]
-        score_sum, images = self._totals()
-        return score_sum.double() / _UNIT / images
+class MulticlassBoundaryF1(_MulticlassBoundary):
+    """Boundary F1 of each class against the rest, or the mean of the classes.
+
+    *Convention.* As `BinaryBoundaryF1`, for one class after the other; a class without a score is left out of the mean.
+
+    Args:
+        num_classes: How many classes there are, C.
+        convention: As `BinaryBoundaryF1`; so are tolerance, pixel_size and reduction.
+        tolerance: See there.
+        average: ``"macro"`` for the mean over the classes, ``"none"`` for a value of shape (C,) or (C, T).
+        ignore_index: Value in the target of pixels to leave out.
+        pixel_size: See there.
+        reduction: See there.
+        kwargs: Those of `torchmetrics.Metric`.
+
+    Shape:
+        preds: Scores (N, C, H, W), of which the largest counts, or classes (N, H, W). target: classes (N, H, W).
+
+    Raises:
+        SettingError: If a setting is not allowed; on update, if the shapes do not fit together.
+    """
+
+    _which = "f1"
+
+
+class MulticlassBoundaryPrecision(_MulticlassBoundary):
+    """Boundary precision of each class against the rest; see `MulticlassBoundaryF1` and `BinaryBoundaryPrecision`."""
+
+    _which = "precision"
+
+
+class MulticlassBoundaryRecall(_MulticlassBoundary):
+    """Boundary recall of each class against the rest; see `MulticlassBoundaryF1` and `BinaryBoundaryRecall`."""
+
+    _which = "recall"
 
 
 class BinaryBoundaryIoU(BinaryCounts):
     """Boundary IoU (Cheng et al. 2021, arXiv:2103.16562): IoU of the bands inside the outlines.
 
-    *Convention.* The band is the mask minus ``width`` erosions by a 3×3 square after zero padding, so the
-    image border makes one. Counts are pooled over all images; NaN if neither side has a band. Predictions
-    are read as in `BinaryIoU`. Ignored pixels make no band and are not counted.
+    *Convention.* The band is the mask minus as many erosions by a 3×3 square as it is wide, after zero padding, so the
+    image border makes one. Counts are pooled over all images, or the images' scores averaged; NaN if neither side
+    has a band. Predictions are read as in `BinaryIoU`. Ignored pixels make no band and are not counted.
 
     Args:
-        width: Of the band in pixels; by default the paper's, max(1, round(0.02 · image diagonal)).
+        width: Of the band: a number of pixels or a text as in `BinaryBoundaryF1`, rounded to whole pixels, at least 1;
+            by default the paper's 2 % of the image's diagonal.
         threshold: Probability above which a pixel is foreground.
         ignore_index: Value in the target of pixels to leave out.
+        pixel_size: Metres from a pixel to the one below it and to the one right of it; a width in metres needs it.
+        reduction: ``"pooled"``, or ``"image"`` for the mean of the images' scores.
         kwargs: Those of `torchmetrics.Metric`.
 
     Shape:
         preds, target: (N, H, W) or (N, 1, H, W); the target bool or integers, foreground where not 0.
 
     Raises:
-        SettingError: If width or threshold are not allowed; on update, if the shapes do not fit together.
+        SettingError: If a setting is not allowed; on update, if the shapes do not fit together.
     """
-
-    plot_upper_bound = 1.0
 
     def __init__(
         self,
-        width: int | None = None,
+        width: Tolerance | None = None,
         threshold: float = 0.5,
         ignore_index: int | None = None,
+        *,
+        pixel_size: PixelSize | None = None,
+        reduction: Reduction = "pooled",
         **kwargs: Any,
     ) -> None:
-        super().__init__(BandCounts._fields, threshold, ignore_index, **kwargs)
-        band_width(width, (1, 1))  # here rather than at the first update is where a wrong one should be told
+        super().__init__(BandMeasure(width, pixel_size, reduction), threshold, ignore_index, **kwargs)
         self.width = width
 
-    def _count(self, masks: Masks) -> Sequence[Tensor]:
-        return boundary_iou_counts(masks.pred, masks.truth, self.width, masks.valid)
 
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        return boundary_iou(BandCounts(*self._totals()))
+class MulticlassBoundaryIoU(MulticlassCounts):
+    """Boundary IoU of each class against the rest, or the mean of the classes.
+
+    Settings are those of `BinaryBoundaryIoU`; classes, shapes and errors those of `MulticlassBoundaryF1`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        width: Tolerance | None = None,
+        average: Average = "macro",
+        ignore_index: int | None = None,
+        *,
+        pixel_size: PixelSize | None = None,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(BandMeasure(width, pixel_size, reduction), num_classes, average, ignore_index, **kwargs)
+        self.width = width
 
 
 class BinaryPerimeterRatio(BinaryCounts):
@@ -134,29 +205,87 @@ class BinaryPerimeterRatio(BinaryCounts):
     1 is right; jagged masks and specks are well above it, smoothed or missing objects below.
 
     *Convention.* The length is the number of 4-adjacent pixel pairs with different labels; the image border
-    is no outline, and pairs with an ignored pixel are not counted. Lengths are pooled over all images; NaN
-    if the truth has none. Predictions are read as in `BinaryIoU`.
+    is no outline, and pairs with an ignored pixel are not counted. Lengths are pooled over all images, or the images'
+    ratios averaged; NaN if the truth has none. Predictions are read as in `BinaryIoU`.
 
     Args:
         threshold: Probability above which a pixel is foreground.
         ignore_index: Value in the target of pixels to leave out.
+        reduction: ``"pooled"``, or ``"image"`` for the mean of the images' ratios.
         kwargs: Those of `torchmetrics.Metric`.
 
     Shape:
         preds, target: (N, H, W) or (N, 1, H, W); the target bool or integers, foreground where not 0.
 
     Raises:
-        SettingError: If the threshold is no probability; on update, if the shapes do not fit together.
+        SettingError: If a setting is not allowed; on update, if the shapes do not fit together.
     """
 
-    higher_is_better = None
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure("perimeter", reduction), threshold, ignore_index, **kwargs)
 
-    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, **kwargs: Any) -> None:
-        super().__init__(PerimeterCounts._fields, threshold, ignore_index, **kwargs)
 
-    def _count(self, masks: Masks) -> Sequence[Tensor]:
-        return perimeter_counts(*masks)
+class MulticlassPerimeterRatio(MulticlassCounts):
+    """Perimeter ratio of each class against the rest, or the mean of the classes.
 
-    def compute(self) -> Tensor:
-        """The ratio over everything added so far, a float64 scalar of at least 0."""
-        return perimeter_ratio(PerimeterCounts(*self._totals()))
+    Settings are those of `BinaryPerimeterRatio`; classes, shapes and errors those of `MulticlassBoundaryF1`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        average: Average = "macro",
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure("perimeter", reduction), num_classes, average, ignore_index, **kwargs)
+
+
+class BinaryCornerRatio(BinaryCounts):
+    """Length of predicted outline that turns over that of the true one.
+
+    1 is right; near 0 corners are rounded off; well above 1 outlines are jagged, about 10 with teeth of 2 pixels.
+
+    *Convention.* As `crispmap.functional.corner_counts` has it: near a corner, the share of foreground within 4 pixels
+    differs from one half by more than 1/8. What is within 4 pixels of the image border or of an ignored pixel is not
+    counted. Lengths are pooled over all images, or the images' ratios averaged; NaN if the truth has none.
+
+    Arguments, shapes and errors are those of `BinaryPerimeterRatio`.
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure("corners", reduction), threshold, ignore_index, **kwargs)
+
+
+class MulticlassCornerRatio(MulticlassCounts):
+    """Corner ratio of each class against the rest, or the mean of the classes.
+
+    Settings are those of `BinaryCornerRatio`; classes, shapes and errors those of `MulticlassBoundaryF1`.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        average: Average = "macro",
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure("corners", reduction), num_classes, average, ignore_index, **kwargs)

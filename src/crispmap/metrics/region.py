@@ -1,25 +1,33 @@
 """Scores of area: IoU and F1."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from torch import Tensor
 
 from crispmap.functional.region_score import ConfusionCounts, confusion_counts, f1, iou
-from crispmap.metrics._binary import BinaryCounts, Masks
+from crispmap.metrics._binary import Masks
+from crispmap.metrics._counts import BinaryCounts, Measure
 
 
-class _BinaryConfusion(BinaryCounts):
-    plot_upper_bound = 1.0
+@dataclass(frozen=True)
+class _RegionMeasure(Measure):
+    which: Literal["iou", "f1"]
 
-    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, **kwargs: Any) -> None:
-        super().__init__(ConfusionCounts._fields, threshold, ignore_index, **kwargs)
+    @property
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        return dict.fromkeys(ConfusionCounts._fields, ())
 
-    def _count(self, masks: Masks) -> Sequence[Tensor]:
+    def count(self, masks: Masks) -> Sequence[Tensor]:
         return confusion_counts(*masks)
 
+    def score(self, sums: Sequence[Tensor]) -> Tensor:
+        counts = ConfusionCounts(*sums)
+        return iou(counts) if self.which == "iou" else f1(counts)
 
-class BinaryIoU(_BinaryConfusion):
+
+class BinaryIoU(BinaryCounts):
     """Intersection over union of the foreground, TP / (TP + FP + FN).
 
     *Convention.* The pixels of all images are pooled. Predictions may be masks (bool or integers),
@@ -39,17 +47,15 @@ class BinaryIoU(_BinaryConfusion):
         SettingError: If the threshold is no probability; on update, if the shapes do not fit together.
     """
 
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        return iou(ConfusionCounts(*self._totals()))
+    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, **kwargs: Any) -> None:
+        super().__init__(_RegionMeasure("iou"), threshold, ignore_index, **kwargs)
 
 
-class BinaryF1(_BinaryConfusion):
+class BinaryF1(BinaryCounts):
     """F1 score (Dice coefficient) of the foreground, 2TP / (2TP + FP + FN).
 
     Convention, arguments, shapes and errors are those of `BinaryIoU`.
     """
 
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        return f1(ConfusionCounts(*self._totals()))
+    def __init__(self, threshold: float = 0.5, ignore_index: int | None = None, **kwargs: Any) -> None:
+        super().__init__(_RegionMeasure("f1"), threshold, ignore_index, **kwargs)
