@@ -11,11 +11,15 @@ from crispmap.report.content import (
     Report,
     standard_metrics,
 )
+from crispmap.report.edges import EdgeWindow
+from crispmap.report.evaluation import EvaluationPage, write_evaluation_page
 from crispmap.report.page import write_report
 
 __all__ = [
     "Chart",
     "Curve",
+    "EdgeWindow",
+    "EvaluationPage",
     "GallerySample",
     "LargeScene",
     "MethodResult",
@@ -23,5 +27,6 @@ __all__ = [
     "Prediction",
     "Report",
     "standard_metrics",
+    "write_evaluation_page",
     "write_report",
 ]

@@ -22,7 +22,7 @@ class Metric:
     key: str
     label: str
     definition: str
-    best: Literal["highest", "nearest 1"] = "highest"
+    best: Literal["highest", "lowest", "nearest 1"] = "highest"
 
 
 @dataclass(frozen=True)
@@ -32,40 +32,45 @@ class MethodResult:
     Attributes:
         name: What the method is called, in a few words.
         description: What it is, in a sentence.
-        scores: Numbers by the keys of the metrics; None or NaN where there is none.
+        scores: Numbers by the keys of the metrics; None or NaN where there is none. A distance of which only a lower
+            bound is known is infinite here, so that it is never marked as the best.
+        texts: By the same keys, what is printed instead of a number, such as "> 100 px".
     """
 
     name: str
     description: str
     scores: Mapping[str, float | None]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity over the steps of one run.
+    """A quantity over the steps of one run, or over whatever else the chart's axis counts.
 
     Attributes:
-        method: The name of the method that the run belongs to; it gives the line its colour and label.
-        steps: Increasing numbers.
-        values: As many; NaN makes a gap.
+        method: The name of the method that the curve belongs to; it gives the line its colour and label.
+        x: Increasing numbers.
+        values: As many; NaN is left out.
     """
 
     method: str
-    steps: Sequence[float]
+    x: Sequence[float]
     values: Sequence[float]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves of one quantity, one for each run.
+    """Curves of one quantity.
 
     Attributes:
         title: The quantity.
-        curves: The runs.
+        curves: One for each run.
+        axis: What it is drawn over, with the unit: "steps", "tolerance in px".
     """
 
     title: str
     curves: Sequence[Curve]
+    axis: str = "steps"
 
 
 @dataclass(frozen=True)
