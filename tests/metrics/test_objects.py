@@ -227,7 +227,7 @@ CLASSES = torch.zeros(2, 8, 8, dtype=torch.long)
         (lambda: BinaryObjectF1(min_area=-1), "min_area is -1; give a number of pixels of at least 0"),
         (lambda: BinaryObjectAveragePrecision(threshold=-1), "threshold is -1"),
         (lambda: BinaryObjectF1()(torch.rand(8, 8), CLASSES[0]), r"found \(8, 8\) and \(8, 8\)"),
-        (lambda: MulticlassObjectF1(1), "num_classes is 1; give at least 2"),
+        (lambda: MulticlassObjectF1(1), "num_classes is 1; give 2 or more"),
         (lambda: MulticlassObjectF1(3, average="micro"), "average is 'micro'; allowed are 'macro', 'none'"),
         (
             lambda: MulticlassObjectF1(3)(torch.rand(2, 4, 8, 8), CLASSES),

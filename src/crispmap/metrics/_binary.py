@@ -65,7 +65,7 @@ def class_masks(preds: Tensor, target: Tensor, num_classes: int, ignore_index: i
     """Turns predictions and target of several classes into masks of one class after the other.
 
     Args:
-        preds: Integers, shape (N, H, W): classes; or floats, shape (N, C, H, W): scores, of which the largest counts.
+        preds: Scores, shape (N, C, H, W), of which the largest counts; or classes, integers of shape (N, H, W).
         target: Integers, shape (N, H, W) or (N, 1, H, W): classes from 0 to C − 1.
         num_classes: C.
         ignore_index: Value in the target of pixels to leave out.
@@ -74,24 +74,28 @@ def class_masks(preds: Tensor, target: Tensor, num_classes: int, ignore_index: i
         The masks of each class against the rest.
 
     Raises:
-        SettingError: If the shapes do not fit together or the target has no classes.
+        SettingError: If the shapes do not fit together, or what is not ignored holds something else than classes.
     """
     labels = target[:, 0] if target.ndim == 4 and target.shape[1] == 1 else target
-    if preds.is_floating_point():
-        if preds.ndim != 4 or preds.shape[1] != num_classes:
-            raise SettingError(f"preds must be (N, {num_classes}, H, W) scores; found {tuple(preds.shape)}")
-        classes = preds.argmax(1)
-    else:
-        classes = preds[:, 0] if preds.ndim == 4 and preds.shape[1] == 1 else preds
+    classes = preds.argmax(1) if preds.ndim == 4 and preds.shape[1] == num_classes else preds
     if classes.ndim != 3 or classes.shape != labels.shape:
         raise SettingError(
-            "preds must be (N, C, H, W) or (N, H, W) and target (N, H, W); "
+            f"preds must be (N, {num_classes}, H, W) or (N, H, W) and target (N, H, W); "
             f"found {tuple(preds.shape)} and {tuple(target.shape)}"
         )
-    _check_labels(labels)
     valid = None if ignore_index is None else labels != ignore_index
+    for name, found in (("preds", classes), ("target", labels)):
+        _check_classes(name, found if valid is None else found[valid], num_classes)
     for each in range(num_classes):
         yield Masks(classes == each, labels == each, valid)
+
+
+def _check_classes(name: str, classes: Tensor, num_classes: int) -> None:
+    if classes.is_floating_point():
+        raise SettingError(f"{name} must be classes, integers; found {classes.dtype}")
+    lowest, highest = (int(classes.min()), int(classes.max())) if classes.numel() else (0, 0)
+    if lowest < 0 or highest >= num_classes:
+        raise SettingError(f"{name} must be classes from 0 to {num_classes - 1}; found {lowest} to {highest}")
 
 
 def _check_labels(labels: Tensor) -> None:

@@ -1,5 +1,6 @@
 """Metrics as sums of whole numbers over images: no batching and no order of devices changes them."""
 
+import math
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -55,8 +56,15 @@ def add_identity(metric: Metric, settings: Sequence[Any]) -> None:
     `MetricCollection` takes metrics for one whose states are equal after the first batch, for good, and empty masks
     make all counts equal: so one state says how the metric is set.
     """
-    identity = zlib.crc32(repr((type(metric).__name__, *settings)).encode())
+    identity = zlib.crc32(repr(settings).encode())
     metric.add_state("settings", torch.tensor(identity), dist_reduce_fx="max")
+
+
+def without_ignored(scores: Tensor, ignore_index: int | None) -> Tensor:
+    """Scores of classes, (C, …), NaN for one whose pixels are ignored: it may be predicted, but cannot be true."""
+    if ignore_index is not None and 0 <= ignore_index < len(scores):
+        scores[ignore_index] = math.nan
+    return scores
 
 
 def check_classes(num_classes: int, average: Average) -> None:
@@ -131,7 +139,7 @@ class MulticlassCounts(_Counts):
         measure: What it measures.
         num_classes: How many classes there are.
         average: ``"macro"`` for the mean of the classes that have a score, ``"none"`` for the score of each.
-        ignore_index: Value in the target of pixels to leave out.
+        ignore_index: Value in the target of pixels to leave out; a class that it names has no score.
         kwargs: Those of `torchmetrics.Metric`.
     """
 
@@ -151,5 +159,5 @@ class MulticlassCounts(_Counts):
 
     def compute(self) -> Tensor:
         """The score of everything added so far, float64; of shape (C, …) with ``average="none"``."""
-        scores = self._scores()
+        scores = without_ignored(self._scores(), self.ignore_index)
         return scores.nanmean(0) if self.average == "macro" else scores

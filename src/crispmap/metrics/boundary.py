@@ -107,7 +107,8 @@ class _MulticlassBoundary(MulticlassCounts):
 class MulticlassBoundaryF1(_MulticlassBoundary):
     """Boundary F1 of each class against the rest, or the mean of the classes.
 
-    *Convention.* As `BinaryBoundaryF1`, for one class after the other; a class without a score is left out of the mean.
+    *Convention.* As `BinaryBoundaryF1`, for one class after the other; a class without a score is left out of the
+    mean, and so is a class whose pixels are ignored.
 
     Args:
         num_classes: How many classes there are, C.

@@ -1,17 +1,14 @@
 """Scores of objects: F1 of those that are found, and average precision over thresholds of IoU."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice
 from crispmap.functional.object_score import (
     AP_THRESHOLDS,
     ObjectCounts,
@@ -22,82 +19,47 @@ from crispmap.functional.object_score import (
     object_f1,
     object_overlaps,
 )
-from crispmap.metrics._binary import binary_masks
-
-Average = Literal["macro", "none"]
+from crispmap.metrics._binary import Masks
+from crispmap.metrics._counts import Average, BinaryCounts, Measure, MulticlassCounts
 
 _NAMES = tuple(field.name for field in fields(ObjectCounts))
+_AT_THRESHOLDS = ("true_positive", "false_positive", "false_negative")
 
 
-class _ObjectScore(Metric):
-    """A metric made of the `ObjectCounts` of each class, summed over images, hence the same however they are batched.
+@dataclass(frozen=True)
+class _ObjectMeasure(Measure):
+    """F1 at one threshold of IoU, average precision over several."""
 
-    Args:
-        classes: How many classes are counted.
-        thresholds: Of IoU.
-        min_area: Objects of fewer pixels are left out.
-        settings: What else decides what is counted.
-        kwargs: Those of `torchmetrics.Metric`.
-    """
+    thresholds: tuple[float, ...]
+    min_area: int
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    plot_lower_bound = 0.0
-    plot_upper_bound = 1.0
+    def __post_init__(self) -> None:
+        check_thresholds(self.thresholds)
+        if self.min_area < 0:
+            raise SettingError(f"min_area is {self.min_area}; give a number of pixels of at least 0")
 
-    def __init__(
-        self, classes: int, thresholds: Sequence[float], min_area: int, settings: Sequence[float | None], **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        check_thresholds(thresholds)
-        if min_area < 0:
-            raise SettingError(f"min_area is {min_area}; give a number of pixels of at least 0")
-        self.thresholds = tuple(thresholds)
-        self.min_area = min_area
-        for name in _NAMES:
-            at_thresholds = name in ("true_positive", "false_positive", "false_negative")
-            shape = (classes, len(thresholds)) if at_thresholds else (classes,)
-            self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
-        # A MetricCollection takes metrics whose states are equal after one batch for the same metric, for good.
-        # This state tells apart those that count alike there by chance.
-        known = [-torch.inf if setting is None else setting for setting in (*thresholds, min_area, *settings)]
-        self.add_state("settings", torch.tensor(known, dtype=torch.float32), dist_reduce_fx="max")
+    @property
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        return {name: (len(self.thresholds),) if name in _AT_THRESHOLDS else () for name in _NAMES}
 
-    def _add(self, masks: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_]]]) -> None:
-        """Adds one image: prediction and truth of each class."""
-        overlaps = [object_overlaps(label_objects(pred), label_objects(true), self.min_area) for pred, true in masks]
-        counts = [match_objects(table, self.thresholds) for table in overlaps]
-        for name in _NAMES:
-            added = torch.from_numpy(np.array([getattr(count, name) for count in counts], np.int64))
-            setattr(self, name, getattr(self, name) + added.to(self.device))
-
-    def _counts(self) -> list[ObjectCounts]:
-        """The counts of each class."""
-        states = [getattr(self, name).cpu().numpy() for name in _NAMES]
-        return [ObjectCounts(*count) for count in zip(*states, strict=True)]
-
-
-class _BinaryObjectScore(_ObjectScore):
-    def __init__(
-        self, thresholds: Sequence[float], threshold: float, min_area: int, ignore_index: int | None, **kwargs: Any
-    ) -> None:
-        super().__init__(1, thresholds, min_area, (threshold, ignore_index), **kwargs)
-        if not 0 <= threshold <= 1:
-            raise SettingError(f"threshold is {threshold}; give a probability from 0 to 1")
-        self.threshold = threshold
-        self.ignore_index = ignore_index
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        pred, truth, valid = binary_masks(preds, target, self.threshold, self.ignore_index)
+    def count(self, masks: Masks) -> Sequence[Tensor]:
+        pred, truth, valid = masks
         if valid is not None:
             pred, truth = pred & valid, truth & valid
-        for image in zip(pred.cpu().numpy(), truth.cpu().numpy(), strict=True):
-            self._add([image])
+        images = zip(pred.cpu().numpy(), truth.cpu().numpy(), strict=True)
+        found = [object_overlaps(label_objects(p), label_objects(t), self.min_area) for p, t in images]
+        counts = [match_objects(overlaps, self.thresholds) for overlaps in found]
+        by_name = (np.array([getattr(count, name) for count in counts], np.int64) for name in _NAMES)
+        return [torch.from_numpy(each).to(pred.device) for each in by_name]
+
+    def score(self, sums: Sequence[Tensor]) -> Tensor:
+        hits, spurious, missed = (each.cpu().numpy() for each in sums[:3])
+        counts = ObjectCounts(hits, spurious, missed, *(int(total) for total in sums[3:]))
+        score = object_f1(counts)[0] if len(self.thresholds) == 1 else average_precision(counts)
+        return torch.tensor(float(score), dtype=torch.float64, device=sums[0].device)
 
 
-class BinaryObjectF1(_BinaryObjectScore):
+class BinaryObjectF1(BinaryCounts):
     """F1 score of objects, 2TP / (2TP + FP + FN): a predicted and a true object match from an IoU on.
 
     *Convention.* Objects are components of an image by 4-connectivity, as in the footprints of `crispmap predict`;
@@ -127,14 +89,10 @@ class BinaryObjectF1(_BinaryObjectScore):
         ignore_index: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__((iou,), threshold, min_area, ignore_index, **kwargs)
-
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        return torch.tensor(object_f1(self._counts()[0])[0], device=self.device)
+        super().__init__(_ObjectMeasure((iou,), min_area), threshold, ignore_index, **kwargs)
 
 
-class BinaryObjectAveragePrecision(_BinaryObjectScore):
+class BinaryObjectAveragePrecision(BinaryCounts):
     """Mean of TP / (TP + FP + FN) of objects over thresholds of IoU from 0.5 to 0.95 in steps of 0.05.
 
     `crispmap.functional.object_score.average_precision` says how this differs from COCO's. Convention, shapes and
@@ -150,14 +108,10 @@ class BinaryObjectAveragePrecision(_BinaryObjectScore):
     def __init__(
         self, threshold: float = 0.5, min_area: int = 0, ignore_index: int | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(AP_THRESHOLDS, threshold, min_area, ignore_index, **kwargs)
-
-    def compute(self) -> Tensor:
-        """The score of everything added so far, a float64 scalar in [0, 1]."""
-        return torch.tensor(average_precision(self._counts()[0]), dtype=torch.float64, device=self.device)
+        super().__init__(_ObjectMeasure(AP_THRESHOLDS, min_area), threshold, ignore_index, **kwargs)
 
 
-class MulticlassObjectF1(_ObjectScore):
+class MulticlassObjectF1(MulticlassCounts):
     """F1 score of the objects of each class against the rest, or the mean of the classes.
 
     *Convention.* As in `BinaryObjectF1`; an object is a component of one class, the background's too where that is a
@@ -190,40 +144,4 @@ class MulticlassObjectF1(_ObjectScore):
         average: Average = "macro",
         **kwargs: Any,
     ) -> None:
-        if num_classes < 2:
-            raise SettingError(f"num_classes is {num_classes}; give at least 2")
-        check_choice("average", average, Average)
-        super().__init__(num_classes, (iou,), min_area, (ignore_index,), **kwargs)
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.average = average
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        classes = preds.argmax(1) if preds.ndim == 4 and preds.shape[1] == self.num_classes else preds
-        if classes.ndim != 3 or classes.shape != target.shape:
-            raise SettingError(
-                f"preds must be (N, {self.num_classes}, H, W) or (N, H, W) and target (N, H, W); "
-                f"found {tuple(preds.shape)} and {tuple(target.shape)}"
-            )
-        valid = torch.ones_like(target, dtype=torch.bool) if self.ignore_index is None else target != self.ignore_index
-        for name, labels in (("preds", classes), ("target", target)):
-            self._check_classes(name, labels[valid])
-        for image in zip(*(part.cpu().numpy() for part in (classes, target, valid)), strict=True):
-            pred, true, known = image
-            self._add([((pred == k) & known, (true == k) & known) for k in range(self.num_classes)])
-
-    def _check_classes(self, name: str, labels: Tensor) -> None:
-        if labels.is_floating_point() or labels.dtype == torch.bool:
-            raise SettingError(f"{name} must be classes, integers; found {labels.dtype}")
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < self.num_classes:
-            raise SettingError(
-                f"{name} must be classes from 0 to {self.num_classes - 1}; found {labels.min()} to {labels.max()}"
-            )
-
-    def compute(self) -> Tensor:
-        """The score of everything added so far, float64: a scalar in [0, 1], or (C,) where average is "none"."""
-        scores = torch.tensor([object_f1(counts)[0] for counts in self._counts()], dtype=torch.float64)
-        if self.ignore_index is not None and 0 <= self.ignore_index < self.num_classes:
-            scores[self.ignore_index] = torch.nan
-        return (scores.nanmean() if self.average == "macro" else scores).to(self.device)
+        super().__init__(_ObjectMeasure((iou,), min_area), num_classes, average, ignore_index, **kwargs)

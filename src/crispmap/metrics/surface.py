@@ -22,7 +22,7 @@ from crispmap.functional.surface_score import (
     mean_surface_distance,
 )
 from crispmap.metrics._binary import Masks, binary_masks, check_threshold, class_masks
-from crispmap.metrics._counts import Average, add_identity, check_classes, image_mean, mean_of
+from crispmap.metrics._counts import Average, add_identity, check_classes, image_mean, mean_of, without_ignored
 from crispmap.metrics._measures import check_reduction
 
 
@@ -45,7 +45,7 @@ class _SurfaceMetric(Metric):
         self.classes = classes
         self.pixel_size = pixel_size
         self.reduction = reduction
-        add_identity(self, (pixel_size, reduction, *settings))
+        add_identity(self, (type(self).__name__, pixel_size, reduction, *settings))
         if reduction == "image":
             for name in ("score_sum", "images"):
                 self.add_state(name, torch.zeros(classes, dtype=torch.int64), dist_reduce_fx="sum")
@@ -136,7 +136,8 @@ class _Multiclass(_SurfaceMetric):
 
     def compute(self) -> Tensor:
         """The distance over everything added so far, float64; of shape (C,) with ``average="none"``."""
-        return self._scores().nanmean(0) if self.average == "macro" else self._scores()
+        scores = without_ignored(self._scores(), self.ignore_index)
+        return scores.nanmean(0) if self.average == "macro" else scores
 
 
 class BinaryHausdorffDistance(_Binary):
