@@ -1,5 +1,6 @@
 """The `evaluate` command through the real entry point, in this process and once in its own."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def raster(path: Path, size=(20, 30), crs=CRS, transform=PLACE, value=255, count
 
 
 def vectors(path: Path, geometry=BUILDING, crs=CRS) -> Path:
-    gpd.GeoDataFrame(geometry=[geometry], crs=crs).to_file(path)
+    frame = gpd.GeoDataFrame(geometry=[geometry], crs=crs)
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_file(path)
     return path
 
 
@@ -48,20 +50,43 @@ def test_a_table_and_json_of_a_perfect_map(tmp_path, mask, capsys):
         "precision": 1.0,
         "recall": 1.0,
         "boundary_f1": 1.0,
+        "boundary_precision": 1.0,
+        "boundary_recall": 1.0,
+        "boundary_f1_3px": 1.0,
+        "boundary_iou": 1.0,
+        "perimeter_ratio": 1.0,
+        "corner_ratio": 1.0,
+        "hausdorff_95": 0.0,
+        "mean_surface_distance": 0.0,
+        "beyond_cap": 0.0,
+        "object_f1": 1.0,
+        "object_precision": 1.0,
+        "object_recall": 1.0,
+        "object_average_precision": 1.0,
+        "merged": 0,
+        "split": 0,
+        "n_predicted": 1,
+        "n_true": 1,
+        "polis": None,
+        "vertex_ratio": None,
+        "n_pixels": 600,
         "boundary_f1_tolerance": 3.0,
         "boundary_f1_unit": "px",
         "boundary_f1_convention": "csurka",
         "boundary_f1_images": 1,
-        "boundary_iou": 1.0,
-        "boundary_iou_width_ratio": 0.02,
-        "perimeter_ratio": 1.0,
-        "n_pixels": 600,
+        "boundary_iou_width": 0.02,
+        "boundary_iou_width_unit": "diagonal",
+        "surface_distance_cap": 100.0,
+        "surface_distance_unit": "px",
+        "hausdorff_95_is_beyond_cap": False,
+        "object_iou": 0.5,
         "n_images": 1,
+        "resolution": 1.0,
     }
     printed, mistakes = capsys.readouterr()
     assert mistakes == ""
-    assert "1 image, 600 pixels compared" in printed
-    assert "boundary F1      1.0000  csurka, distance < 3 px, mean of 1 of 1 images" in printed
+    assert "1 image, 600 pixels of 1 m compared" in printed
+    assert "boundary F1 at 3 px   1.000  csurka, distance < 3 px, mean of 1 of 1 images" in printed
 
 
 def test_options_reach_the_evaluation(tmp_path, mask, capsys):
@@ -73,6 +98,37 @@ def test_options_reach_the_evaluation(tmp_path, mask, capsys):
     assert main(["evaluate", str(mask), str(truth), "--json", str(out), *options]) == 0
     scores = json.loads(out.read_text())
     assert (scores["n_pixels"], scores["boundary_f1_tolerance"], scores["iou"]) == (100, 2.0, 1.0)
+
+
+def test_several_predictions_make_one_table(tmp_path, mask, capsys):
+    """One of them with a footprint that is a metre too wide, and in every form that there is."""
+    wide = vectors(tmp_path / "wide.parquet", box(500_005, 6_399_985, 500_016, 6_399_995))
+    truth = vectors(tmp_path / "truth.gpkg")
+    outs = [tmp_path / f"out.{kind}" for kind in ("json", "csv", "html")]
+    options = [f"--{out.suffix[1:]}={out}" for out in outs]
+    tolerances = ["--tolerance", "1.5m", "--tolerance", "1px", "--distance-cap", "20m"]
+    assert main(["evaluate", str(wide), str(truth), str(truth), *options, *tolerances, "--per-image"]) == 0
+    printed, mistakes = capsys.readouterr()
+    assert mistakes == ""
+    lines = {line[:22].strip(): line for line in printed.splitlines()}
+    assert lines["boundary F1 at 1.5 m"].split()[5:7] == ["1.000", "1.000"]
+    scores = json.loads(outs[0].read_text())["predictions"]
+    assert scores["truth.gpkg"]["iou"] == 1
+    assert scores["wide.parquet"]["iou"] == pytest.approx(10 / 11)
+    assert scores["wide.parquet"]["polis"] == pytest.approx(
+        0.25
+    )  # two of its four vertices a metre off, none of the truth's
+    assert scores["wide.parquet"]["images"].keys() == {"wide"}
+    rows = list(csv.DictReader(outs[1].open()))
+    assert [(row["prediction"], row["image"]) for row in rows][:2] == [
+        ("wide.parquet", "wide"),
+        ("wide.parquet", "all"),
+    ]
+    assert float(rows[1]["boundary_f1_1px"]) == scores["wide.parquet"]["boundary_f1_1px"] < 1
+    page = outs[2].read_text()
+    assert "wide.parquet" in page
+    assert "distance &lt; 1.5 m" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
 def test_what_cannot_be_measured_is_null(tmp_path, capsys):
@@ -121,10 +177,14 @@ BAD = {
     ),
     "another CRS": (lambda p: ["{mask}", str(raster(p / "t.tif", crs="EPSG:32634"))], "EPSG:32634"),
     "class numbers": (lambda p: ["{mask}", str(raster(p / "t.tif", value=5))], "0…5"),
-    "vectors with vectors": (
-        lambda p: [str(vectors(p / "a.gpkg")), str(vectors(p / "b.gpkg"))],
-        "both vectors",
+    "metres without a place": (
+        lambda p: [str(raster(p / "r.tif", crs=None)), "{mask}", "--tolerance", "1m"],
+        "the ground resolution is not known",
     ),
+    "no length": (lambda p: ["{mask}", "{mask}", "--tolerance", "wide"], "tolerance is wide"),
+    "no convention": (lambda p: ["{mask}", "{mask}", "--convention", "matlab"], "convention is 'matlab'"),
+    "the same twice": (lambda p: ["{mask}", "{mask}", "{mask}"], "given twice"),
+    "a resolution for rasters": (lambda p: ["{mask}", "{mask}", "--resolution", "1"], "compared on their own pixels"),
     "vectors elsewhere": (
         lambda p: ["{mask}", str(vectors(p / "v.gpkg", box(0, 0, 9, 9)))],
         "no polygon of",

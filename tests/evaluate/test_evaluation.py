@@ -107,7 +107,8 @@ def test_a_pair_of_masks(tmp_path, pair, tolerance):
             "boundary_f1_tolerance": tolerance,
             "boundary_f1_unit": "px",
             "boundary_f1_convention": "csurka",
-            "boundary_iou_width_ratio": 0.02,
+            "boundary_iou_width": 0.02,
+            "boundary_iou_width_unit": "diagonal",
             "n_images": 1,
         }
         == evaluation.to_dict()

@@ -82,12 +82,23 @@ def test_two_files_for_one_stem_are_refused(tmp_path):
         find_pairs(pred, files(tmp_path / "t", "a.tif"))
 
 
-def test_vectors_with_vectors_are_refused(tmp_path):
-    pred, truth = files(tmp_path / "p", "a_footprints.gpkg"), files(tmp_path / "t", "a.geojson")
-    for one in (pred, pred / "a_footprints.gpkg"):
-        for other in (truth, truth / "a.geojson"):
-            with pytest.raises(PairingError, match="both vectors; possible are raster with raster"):
-                find_pairs(one, other)
+def test_vectors_go_with_vectors(tmp_path):
+    pred = files(tmp_path / "p", "a_footprints.gpkg", "b.fgb", "c.parquet")
+    truth = files(tmp_path / "t", "a.geojson", "b.shp", "c.geoparquet")
+    assert names(find_pairs(pred, truth)) == [
+        ("a", "a_footprints.gpkg", "a.geojson"),
+        ("b", "b.fgb", "b.shp"),
+        ("c", "c.parquet", "c.geoparquet"),
+    ]
+    assert names(find_pairs(pred / "b.fgb", truth / "a.geojson")) == [("b", "b.fgb", "a.geojson")]
+    assert names(find_pairs(pred, truth / "a.geojson")) == [
+        ("a", "a_footprints.gpkg", "a.geojson"),
+        ("b", "b.fgb", "a.geojson"),
+        ("c", "c.parquet", "a.geojson"),
+    ]
+    (truth / "c.geoparquet").unlink()
+    with pytest.raises(PairingError, match=r"1 without a truth .*\(c\)"):
+        find_pairs(pred, truth)
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -1,7 +1,8 @@
 """``crispmap evaluate``: scores of masks or footprints on disk against the truth."""
 
-import json
-import math
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
+from crispmap.errors import SettingError
 from crispmap.whole import whole_file
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 _EXAMPLE = """
 crispmap evaluate maps/ truth/ --json scores.json
-crispmap evaluate maps/tile_mask.tif footprints.gpkg --area surveyed.geojson --tolerance 5
+crispmap evaluate maps/tile_mask.tif footprints.gpkg --area surveyed.geojson --tolerance 1m --tolerance 3px
+crispmap evaluate with_loss/ without_loss/ truth/ --html compared.html --per-image
 """
 
 
@@ -25,29 +28,54 @@ def build_parser() -> CommandParser:
     """The command's parser."""
     parser = CommandParser(
         "evaluate",
-        "Compare predicted masks or footprints with the truth: raster with raster, raster with vectors or "
-        "vectors with raster. Folders are paired by stem; _mask, _probability and _footprints are ignored.",
+        "Compare predicted masks or footprints with the truth, rasters or vectors on either side, of any size. Folders "
+        "are paired by stem; _mask, _probability and _footprints are ignored. Several predictions make one table.",
         _EXAMPLE,
     )
-    parser.add_argument("pred", type=Path, metavar="PRED", help="prediction: a file or a folder")
+    parser.add_argument(
+        "pred", type=Path, nargs="+", metavar="PRED", help="prediction: a file or a folder; or several of them"
+    )
     parser.add_argument(
         "truth", type=Path, metavar="TRUTH", help="truth: a file or a folder; one vector file serves a folder"
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the scores to this file")
-    parser.add_argument("--tolerance", type=float, default=3.0, help="of the boundary F1, in pixels")
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the scores as a table to this file")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="write a page with the scores and the windows where outlines are worst"
+    )
+    parser.add_argument("--per-image", action="store_true", help="list the scores of every image in these files too")
+    parser.add_argument(
+        "--tolerance",
+        action="append",
+        metavar="LENGTH",
+        help="of the boundary F1: 3px, 1m or 0.75%% of the diagonal; give it again for more (default: 3px)",
+    )
+    parser.add_argument(
+        "--convention", default="csurka", help="of the boundary F1: csurka, davis or pixels, see docs/metrics.md"
+    )
+    parser.add_argument("--band-width", metavar="LENGTH", help="of Boundary IoU (default: 2%% of the diagonal)")
+    parser.add_argument(
+        "--distance-cap", default="100px", metavar="LENGTH", help="measure surface distances up to this, in its unit"
+    )
     parser.add_argument("--threshold", type=float, default=0.5, help="probability from which on a pixel is foreground")
     parser.add_argument("--area", type=Path, metavar="AOI", help="polygons outside which nothing is compared")
     parser.add_argument("--nodata", metavar="none|VALUE", help="replaces what the rasters say about nodata")
-    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+    parser.add_argument(
+        "--resolution", type=float, metavar="METRES", help="of the grid for vectors against vectors (default: 0.25)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace output files if they exist")
     return parser
 
 
 def run(args: Namespace) -> None:
-    """Evaluates, prints a table and writes the JSON file."""
-    pred = existing_path(args.pred, "prediction")
+    """Evaluates, prints a table and writes what was asked for."""
+    preds = [existing_path(pred, "prediction") for pred in args.pred]
     truth = existing_path(args.truth, "truth")
     area = None if args.area is None else existing_path(args.area, "area")
-    out = None if args.json is None else free_path(args.json, overwrite=args.overwrite)
+    outs = {kind: path for kind in ("json", "csv", "html") if (path := getattr(args, kind)) is not None}
+    for path in outs.values():
+        free_path(path, overwrite=args.overwrite)
+    names = _names(preds)
 
     from crispmap.geo.raster import parse_nodata
 
@@ -55,48 +83,75 @@ def run(args: Namespace) -> None:
 
     from crispmap.evaluate import evaluate
 
-    evaluation = evaluate(
-        pred,
-        truth,
-        tolerance=args.tolerance,
-        threshold=args.threshold,
-        area=area,
-        nodata=nodata,
-    )
-    if out is not None:
-        with whole_file(out) as part:
-            part.write_text(json.dumps(evaluation.to_dict(), indent=2, allow_nan=False) + "\n")
-    _print(evaluation)
+    evaluations = [
+        (
+            name,
+            evaluate(
+                pred,
+                truth,
+                tolerance=args.tolerance or "3px",
+                convention=args.convention,
+                band_width=args.band_width,
+                distance_cap=args.distance_cap,
+                threshold=args.threshold,
+                area=area,
+                nodata=nodata,
+                resolution=args.resolution,
+            ),
+        )
+        for name, pred in zip(names, preds, strict=True)
+    ]
+    for kind, path in outs.items():
+        with whole_file(path) as part:
+            _write(kind, part, evaluations, args)
+    _print(evaluations)
 
 
-def _print(evaluation: "Evaluation") -> None:
-    tolerance = f"{evaluation.boundary_f1_tolerance:g} {evaluation.boundary_f1_unit}"
-    width = f"{evaluation.boundary_iou_width_ratio:.0%}"
-    measured = f"{evaluation.boundary_f1_images} of {evaluation.n_images}"
-    table = Table("", "score", "how it is defined", box=None, pad_edge=False, header_style="dim")
-    table.columns[1].justify = "right"
-    table.columns[2].style = "dim"
-    for name, score, meaning in (
-        ("IoU", evaluation.iou, "pixels pooled"),
-        ("F1", evaluation.f1, "pixels pooled"),
-        ("precision", evaluation.precision, "pixels pooled"),
-        ("recall", evaluation.recall, "pixels pooled"),
-        (
-            "boundary F1",
-            evaluation.boundary_f1,
-            f"{evaluation.boundary_f1_convention}, distance < {tolerance}, mean of {measured} images",
-        ),
-        (
-            "Boundary IoU",
-            evaluation.boundary_iou,
-            f"Cheng, bands {width} of the diagonal wide, pixels pooled",
-        ),
-        ("perimeter ratio", evaluation.perimeter_ratio, "predicted / true outline in pixel edges, pooled"),
-    ):
-        table.add_row(name, "–" if math.isnan(score) else f"{score:.4f}", meaning)
+def _names(preds: Sequence[Path]) -> list[str]:
+    """What tells the predictions apart: the last parts of their paths, as few as that takes."""
+    for parts in range(1, max(len(pred.parts) for pred in preds) + 1):
+        names = [str(Path(*pred.parts[-parts:])) for pred in preds]
+        if len(set(names)) == len(names):
+            return names
+    raise SettingError("the same prediction is given twice")
+
+
+def _write(kind: str, path: Path, evaluations: Sequence[tuple[str, "Evaluation"]], args: Namespace) -> None:
+    from crispmap.evaluate.tables import write_csv, write_json
+
+    if kind == "json":
+        write_json(path, evaluations, per_image=args.per_image)
+    elif kind == "csv":
+        write_csv(path, evaluations, per_image=args.per_image)
+    else:
+        from crispmap import __version__
+        from crispmap.evaluate.page import write_page
+
+        tolerances = [f"--tolerance={each}" for each in args.tolerance or []]
+        command = shlex.join(["crispmap", "evaluate", *map(str, args.pred), str(args.truth), *tolerances])
+        made = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, crispmap {__version__}"
+        write_page(path, evaluations, args.truth, per_image=args.per_image, command=command, made=made)
+
+
+def _print(evaluations: Sequence[tuple[str, "Evaluation"]]) -> None:
+    from crispmap.evaluate.metrics import metrics_of, result_of
+    from crispmap.report.table import row
+
+    first = evaluations[0][1]
+    results = [result_of(name, evaluation, first.definitions) for name, evaluation in evaluations]
+    columns = [result.name for result in results] if len(results) > 1 else ["score"]
+    table = Table("", *columns, "how it is defined", box=None, pad_edge=False, header_style="dim")
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    table.columns[-1].style = "dim"
+    for metric in metrics_of(first):
+        cells = row(metric, results).cells
+        table.add_row(metric.label, *(cell.text for cell in cells), metric.definition)
     console = Console(highlight=False, markup=False)
-    images = "1 image" if evaluation.n_images == 1 else f"{evaluation.n_images} images"
-    console.print(f"{images}, {evaluation.n_pixels:,} pixels compared\n")
+    images = "1 image" if first.n_images == 1 else f"{first.n_images} images"
+    ground = "" if first.resolution is None else f" of {first.resolution:.3g} m"
+    console.print(f"{images}, {first.n_pixels:,} pixels{ground} compared\n")
     console.print(table)
-    for note in evaluation.notes:
-        console.print(f"note: {note}", style="yellow")
+    for name, evaluation in evaluations:
+        for note in evaluation.notes:
+            console.print(f"note: {note if len(evaluations) == 1 else f'{name}: {note}'}", style="yellow")

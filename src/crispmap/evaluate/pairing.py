@@ -13,7 +13,7 @@ _ENDINGS = ("_mask", "_probability", "_footprints")
 
 
 class Pair(NamedTuple):
-    """A prediction and its truth; not both of them vectors."""
+    """A prediction and its truth."""
 
     name: str
     pred: Path
@@ -31,7 +31,7 @@ def find_pairs(pred: Path, truth: Path) -> list[Pair]:
     Two files are a pair whatever they are called. In folders the stem decides, without `_mask`,
     `_probability` and `_footprints`; of several files for one stem the mask is taken, then the probability;
     vectors count only where a folder has no rasters. A raster against a folder takes its partner from there;
-    a vector file against a folder of rasters goes with each of them.
+    a vector file against a folder goes with each of its files.
 
     Args:
         pred: A file or folder.
@@ -42,14 +42,9 @@ def find_pairs(pred: Path, truth: Path) -> list[Pair]:
 
     Raises:
         InputError: If a folder holds neither rasters nor vectors.
-        PairingError: If something has no partner or more than one, or both sides are vectors.
+        PairingError: If something has no partner or more than one.
     """
     preds, truths = _files(pred), _files(truth)
-    if all(map(is_vector, [*preds.values(), *truths.values()])):
-        raise PairingError(
-            f"{pred} and {truth} are both vectors; possible are raster with raster, raster with vectors and "
-            "vectors with raster"
-        )
     if not pred.is_dir() and not truth.is_dir():
         return [Pair(_stem(pred), pred, truth)]
     if not truth.is_dir():

@@ -29,6 +29,7 @@ def boundary_iou_counts(
     *,
     pixel_size: PixelSize | None = None,
     rows: slice = slice(None),
+    cols: slice = slice(None),
 ) -> BandCounts:
     """Counts the pixels of the inner bands along the boundaries, as Boundary IoU compares them.
 
@@ -43,6 +44,7 @@ def boundary_iou_counts(
         valid: Bool, shape (N, H, W), false at ignored pixels, which make no band and are not counted.
         pixel_size: Metres down and to the right; a width in metres needs it.
         rows: Whose pixels to count; the others lend their masks only.
+        cols: Whose pixels to count, likewise.
 
     Returns:
         The counts; `boundary_iou` makes a score of them.
@@ -52,7 +54,7 @@ def boundary_iou_counts(
     """
     check_masks(pred, truth, valid)
     pixels = band_width(width, (pred.shape[1], pred.shape[2]), pixel_size)
-    pred_band, truth_band = (_band(mask, pixels, valid)[:, rows] for mask in (pred, truth))
+    pred_band, truth_band = (_band(mask, pixels, valid)[:, rows, cols] for mask in (pred, truth))
     return BandCounts(per_image(pred_band & truth_band), per_image(pred_band | truth_band))
 
 

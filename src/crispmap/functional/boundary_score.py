@@ -66,6 +66,7 @@ def boundary_distances(
     cap: float = math.inf,
     spacing: Spacing = UNIT,
     rows: slice = ALL,
+    cols: slice = ALL,
 ) -> BoundaryDistances:
     """Measures from each boundary pixel to the nearest boundary pixel of the other mask; exact.
 
@@ -77,13 +78,14 @@ def boundary_distances(
         cap: Distances above it are not looked for, which saves time where boundaries are far apart.
         spacing: The length of a step down and of one to the right: (1, 1) for pixels, or metres.
         rows: From which to measure; the others lend their boundaries only.
+        cols: From which to measure, likewise.
 
     Raises:
         SettingError: If the convention is not known or the masks do not fit together.
     """
     check_masks(pred, truth, valid)
     pred_edge, true_edge = boundaries(pred, truth, convention, valid)
-    pred_asked, true_asked = _within(pred_edge, rows), _within(true_edge, rows)
+    pred_asked, true_asked = _within(pred_edge, rows, cols), _within(true_edge, rows, cols)
     return BoundaryDistances(
         squared_distance_to(true_edge, pred_asked, cap, spacing),
         pred_asked.nonzero(),
@@ -252,10 +254,10 @@ def boundaries(pred: Tensor, truth: Tensor, convention: Convention, valid: Tenso
     return forward_boundary(pred, valid), forward_boundary(truth, valid)
 
 
-def _within(mask: Tensor, rows: slice) -> Tensor:
-    """The mask, empty outside of some rows."""
-    if rows == ALL:
+def _within(mask: Tensor, rows: slice, cols: slice) -> Tensor:
+    """The mask, empty outside of some rows and columns."""
+    if rows == cols == ALL:
         return mask
     inside = torch.zeros_like(mask)
-    inside[:, rows] = mask[:, rows]
+    inside[:, rows, cols] = mask[:, rows, cols]
     return inside

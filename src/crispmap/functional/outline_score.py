@@ -35,7 +35,9 @@ class CornerCounts(NamedTuple):
     true: Tensor
 
 
-def perimeter_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, rows: slice = ALL) -> PerimeterCounts:
+def perimeter_counts(
+    pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, rows: slice = ALL, cols: slice = ALL
+) -> PerimeterCounts:
     """Measures outlines as the number of 4-adjacent pixel pairs with different labels.
 
     The image border is no outline, and pairs with an ignored pixel are not counted.
@@ -45,6 +47,7 @@ def perimeter_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *
         truth: Bool, shape (N, H, W).
         valid: Bool, shape (N, H, W), false at ignored pixels.
         rows: Whose pairs to count; a pair belongs to its upper, or left, pixel.
+        cols: Whose pairs to count, likewise.
 
     Returns:
         The lengths; `perimeter_ratio` makes a ratio of them.
@@ -53,7 +56,7 @@ def perimeter_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *
         SettingError: If the masks do not fit together.
     """
     check_masks(pred, truth, valid)
-    return PerimeterCounts(*(_length(_pairs(mask, valid), rows) for mask in (pred, truth)))
+    return PerimeterCounts(*(_length(_pairs(mask, valid), rows, cols) for mask in (pred, truth)))
 
 
 def perimeter_ratio(counts: PerimeterCounts) -> Tensor:
@@ -64,7 +67,9 @@ def perimeter_ratio(counts: PerimeterCounts) -> Tensor:
     return _ratio(counts.predicted.sum(), counts.true.sum())
 
 
-def corner_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, rows: slice = ALL) -> CornerCounts:
+def corner_counts(
+    pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, rows: slice = ALL, cols: slice = ALL
+) -> CornerCounts:
     """Measures how much of the outlines turns: the pixel pairs of the perimeter that are near a corner.
 
     Around each of the two pixels of a pair lies a disk of 4 pixels radius. Along a straight outline, at any angle,
@@ -80,6 +85,7 @@ def corner_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, r
         truth: Bool, shape (N, H, W).
         valid: Bool, shape (N, H, W), false at ignored pixels.
         rows: Whose pairs to count; a pair belongs to its upper, or left, pixel.
+        cols: Whose pairs to count, likewise.
 
     Returns:
         The lengths; `corner_ratio` makes a ratio of them.
@@ -90,7 +96,7 @@ def corner_counts(pred: Tensor, truth: Tensor, valid: Tensor | None = None, *, r
     check_masks(pred, truth, valid)
     here = torch.ones_like(pred) if valid is None else valid
     unknown = _in_disk(~here, outside=True) > 0
-    return CornerCounts(*(_turning(mask, unknown, rows) for mask in (pred, truth)))
+    return CornerCounts(*(_turning(mask, unknown, rows, cols) for mask in (pred, truth)))
 
 
 def corner_ratio(counts: CornerCounts) -> Tensor:
@@ -112,18 +118,18 @@ def _pairs(mask: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
     return across, down
 
 
-def _length(pairs: tuple[Tensor, Tensor], rows: slice) -> Tensor:
+def _length(pairs: tuple[Tensor, Tensor], rows: slice, cols: slice) -> Tensor:
     across, down = pairs
-    return per_image(across[:, rows]) + per_image(down[:, rows])
+    return per_image(across[:, rows, cols]) + per_image(down[:, rows, cols])
 
 
-def _turning(mask: Tensor, unknown: Tensor, rows: slice) -> Tensor:
+def _turning(mask: Tensor, unknown: Tensor, rows: slice, cols: slice) -> Tensor:
     """Of one mask, the length that turns in each image."""
     inside = _in_disk(mask, outside=False)
     across, down = _pairs(mask, ~unknown)
     across &= (inside[:, :, 1:] + inside[:, :, :-1] - _DISK).abs_() > 2 * _TURNS * _DISK
     down &= (inside[:, 1:] + inside[:, :-1] - _DISK).abs_() > 2 * _TURNS * _DISK
-    return _length((across, down), rows)
+    return _length((across, down), rows, cols)
 
 
 def _in_disk(mask: Tensor, *, outside: bool) -> Tensor:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from crispmap.errors import InputError
 from crispmap.geo.raster import Nodata, Raster, Window, opened
 
-_PIXELS_AT_ONCE = 2**24
+_PIXELS_AT_ONCE = 2**22
 _SLACK = 0.01  # how far probabilities may leave 0…1 after resampling with a filter that overshoots
 
 

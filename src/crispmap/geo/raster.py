@@ -9,7 +9,7 @@ not finite in some band never are.
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,6 +27,8 @@ from crispmap.errors import InputError, PairingError
 RASTER_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt", ".jp2")
 
 Nodata = Literal["file", "none"] | float
+
+_CACHE = 2**27  # bytes: a row of blocks of two rasters 100,000 pixels wide, and to spare
 
 
 class Window(NamedTuple):
@@ -113,10 +115,14 @@ class Raster:
     @property
     def resolution(self) -> float | None:
         """The side of a pixel on the ground in metres (geometric mean of both), at the centre; None if unknown."""
+        return None if self.pixel_size is None else math.sqrt(math.prod(self.pixel_size))
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Metres on the ground from row to row and from column to column, at the centre; None if unknown."""
         if self.crs is None or not self.located:
             return None
-        width, height = _pixel_size(self, self.crs)
-        return math.sqrt(width * height)
+        return pixel_size(self.transform, self.crs, (self.height, self.width))
 
     def read(self, window: Window, nodata: Nodata = "file") -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Reads a part, which may reach beyond the raster.
@@ -139,7 +145,7 @@ class Raster:
             return pixels, valid
         rows, cols = inside.slices_in(window)
         part = RasterioWindow(inside.col, inside.row, inside.width, inside.height)
-        with opened(self.path) as file:
+        with self._file() as file:
             found = file.read(self.bands, window=part)
             pixels[:, rows, cols] = found
             if nodata == "file" and self.masked:
@@ -153,16 +159,55 @@ class Raster:
             valid &= np.isfinite(pixels).all(axis=0)
         return pixels, valid
 
+    def _file(self) -> AbstractContextManager[rasterio.DatasetReader]:
+        return opened(self.path)
+
+
+@dataclass(frozen=True)
+class _OpenRaster(Raster):
+    """A raster whose file is open."""
+
+    file: rasterio.DatasetReader
+
+    @contextmanager
+    def _file(self) -> Iterator[rasterio.DatasetReader]:
+        with _errors_named(self.path):
+            yield self.file
+
+
+@contextmanager
+def kept_open(raster: Raster) -> Iterator[Raster]:
+    """The same raster for many reads: its file, and what GDAL has cached of it, stays open until the context ends."""
+    with _errors_named(raster.path):
+        file = _open(raster.path)
+    with file:
+        yield _OpenRaster(**(vars(raster) | {"file": file}))
+
+
+@contextmanager
+def small_cache() -> Iterator[None]:
+    """GDAL keeps few decoded blocks; by itself it keeps as many as fit a twentieth of the machine's memory."""
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE):
+        yield
+
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[rasterio.DatasetReader]:
     """Opens a raster; whatever goes wrong while reading it becomes an `InputError` that names it."""
+    with _errors_named(path), _open(path) as file:
+        yield file
+
+
+def _open(path: str | Path) -> rasterio.DatasetReader:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
+        return rasterio.open(path)
+
+
+@contextmanager
+def _errors_named(path: str | Path) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
-            file = rasterio.open(path)
-        with file:
-            yield file
+        yield
     except RasterioError as error:
         if not Path(path).exists():
             raise InputError(f"image not found: {path}") from error
@@ -231,14 +276,22 @@ def _equals(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bool_
     return np.asarray(np.isnan(pixels) if math.isnan(value) else pixels == value, bool)
 
 
-def _pixel_size(raster: Raster, crs: rasterio.CRS) -> tuple[float, float]:
-    """Width and height in metres: the CRS's own unit where it is true to scale, else along the ellipsoid."""
-    t = raster.transform
-    if crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857:
+def true_to_scale(crs: rasterio.CRS) -> bool:
+    """Whether lengths in a CRS are lengths on the ground: it is projected, and not the Mercator of web maps."""
+    return crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857
+
+
+def pixel_size(transform: rasterio.Affine, crs: rasterio.CRS, shape: tuple[int, int]) -> tuple[float, float]:
+    """Metres on the ground from row to row and from column to column, at the centre of pixels shaped `shape`.
+
+    They are in the CRS's own unit where that is true to scale, else along the ellipsoid.
+    """
+    t = transform
+    if true_to_scale(crs):
         unit = crs.linear_units_factor[1]
-        return math.hypot(t.a, t.d) * unit, math.hypot(t.b, t.e) * unit
-    col, row = raster.width / 2, raster.height / 2
-    corners = [t @ (col, row), t @ (col + 1, row), t @ (col, row + 1)]
+        return math.hypot(t.b, t.e) * unit, math.hypot(t.a, t.d) * unit
+    row, col = shape[0] / 2, shape[1] / 2
+    corners = [t @ (col, row), t @ (col, row + 1), t @ (col + 1, row)]
     xs, ys = zip(*corners, strict=True)
     lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(xs, ys)
     _, _, distance = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])

@@ -1,13 +1,14 @@
 """Footprints: polygons read in the CRS of a raster, burnt into its grid, and written with attributes."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import rasterio
 import shapely
 from numpy.typing import NDArray
@@ -15,9 +16,14 @@ from rasterio.features import rasterize
 from shapely import Polygon
 
 from crispmap.errors import InputError, PairingError
-from crispmap.geo.raster import Raster, Window
+from crispmap.geo.grid import Placed, Referenced
+from crispmap.geo.raster import Window
+from crispmap.geo.vector_file import VECTOR_SUFFIXES, Features, read_features
 
-VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
+__all__ = ["VECTOR_SUFFIXES", "Footprints", "check_crs", "window_outline", "write_vectors"]
+
+_PART_BITS = 24  # of a polygon's id say which part of its feature it is
+_SNAP = 2.0**20
 
 
 @dataclass(frozen=True)
@@ -26,17 +32,21 @@ class Footprints:
 
     Attributes:
         path: Where they come from.
-        polygons: Valid, non-empty polygons, as an object array.
+        polygons: Valid, non-empty polygons, (n,), as an object array in the order of the file.
+        ids: Numbers above 0 that tell them apart, (n,), int64, ascending, and the same whatever else of the file is
+            read.
         crs: Their coordinate reference system, or None.
-        repaired: How many features had an invalid ring that was repaired.
-        dropped: How many features were left out: points, lines, empty ones and those without an area.
+        repaired_features: The numbers of the features that had an invalid ring, which was repaired.
+        dropped_features: Those of features that were left out: points, lines, empty ones and those without an area,
+            or without a place in the CRS of the raster.
     """
 
     path: Path
     polygons: NDArray[np.object_]
+    ids: NDArray[np.int64]
     crs: rasterio.CRS | None
-    repaired: int = 0
-    dropped: int = 0
+    repaired_features: frozenset[int] = frozenset()
+    dropped_features: frozenset[int] = frozenset()
     _moved: dict[str, "Footprints"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -47,31 +57,50 @@ class Footprints:
             InputError: If the file cannot be read, or has several layers of polygons.
         """
         path = Path(path)
-        try:
-            geometry = gpd.read_file(path, layer=_polygon_layer(path), columns=[]).geometry
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, AttributeError) as error:
-            raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
-        crs = None if geometry.crs is None else rasterio.CRS.from_user_input(geometry.crs)
-        features = shapely.force_2d(geometry.to_numpy())
-        invalid = ~shapely.is_valid(features) & ~shapely.is_missing(features)
-        features[invalid] = shapely.make_valid(features[invalid])
-        parts, feature = shapely.get_parts(shapely.get_parts(features), return_index=True)
-        owner = np.repeat(np.arange(len(features)), shapely.get_num_geometries(features))[feature]
-        keep = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)
-        kept = len(np.unique(owner[keep]))
-        return cls(path, parts[keep], crs, repaired=int(invalid.sum()), dropped=len(features) - kept)
+        return cls.of(path, read_features(path))
 
-    def on(self, raster: Raster) -> "Footprints":
+    @classmethod
+    def of(cls, path: Path, features: Features) -> "Footprints":
+        """The polygons of features.
+
+        Raises:
+            InputError: If the numbers of the features are too large.
+        """
+        geometries, numbers, crs = features
+        invalid = ~shapely.is_valid(geometries) & ~shapely.is_missing(geometries)
+        geometries = np.where(invalid, shapely.make_valid(geometries), geometries) if invalid.any() else geometries
+        parts, feature = shapely.get_parts(shapely.get_parts(geometries), return_index=True)
+        owner = np.repeat(np.arange(len(geometries)), shapely.get_num_geometries(geometries))[feature]
+        keep = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)
+        parts, owner = parts[keep], owner[keep]
+        dropped = np.ones(len(numbers), bool)
+        dropped[owner] = False
+        return cls(
+            path,
+            parts,
+            _polygon_ids(path, numbers, owner),
+            crs,
+            repaired_features=frozenset(numbers[invalid].tolist()),
+            dropped_features=frozenset(numbers[dropped].tolist()),
+        )
+
+    @property
+    def repaired(self) -> int:
+        """How many features had an invalid ring that was repaired."""
+        return len(self.repaired_features)
+
+    @property
+    def dropped(self) -> int:
+        """How many features were left out."""
+        return len(self.dropped_features)
+
+    def on(self, raster: Placed) -> "Footprints":
         """These polygons in the raster's CRS; they are moved there once for all rasters in it.
 
         Raises:
             PairingError: If one side has a CRS and the other has none.
         """
-        if (self.crs is None) != (raster.crs is None):
-            lacking, other, crs = (
-                (self.path, raster.path, raster.crs) if self.crs is None else (raster.path, self.path, self.crs)
-            )
-            raise PairingError(f"{lacking} has no CRS but {other} is in {crs}; assign the CRS to the former")
+        check_crs(self, raster)
         if self.crs == raster.crs:
             return self
         crs = str(raster.crs)
@@ -81,23 +110,32 @@ class Footprints:
 
     def _to(self, crs: rasterio.CRS) -> "Footprints":
         moved = gpd.GeoSeries(self.polygons, crs=self.crs).to_crs(crs).to_numpy()
-        sound = np.array([bool(shapely.is_valid(p)) and np.isfinite(p.bounds).all() for p in moved], bool)
-        dropped = self.dropped + int((~sound).sum())
-        return Footprints(self.path, moved[sound], crs, self.repaired, dropped)
+        sound = shapely.is_valid(moved) & np.isfinite(shapely.bounds(moved)).all(axis=1)
+        dropped = self.dropped_features | frozenset((self.ids[~sound] >> _PART_BITS).tolist())
+        return Footprints(self.path, moved[sound], self.ids[sound], crs, self.repaired_features, dropped)
 
-    def within(self, raster: Raster, window: Window | None = None) -> "Footprints":
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        """The polygons by place."""
+        return shapely.STRtree(self.polygons)
+
+    def within(self, raster: Placed, window: Window | None = None) -> "Footprints":
         """Those that touch a raster, or a window of it; they must be in its CRS."""
-        ground = window_outline(raster, window or raster.window)
-        hit = shapely.intersects(ground, self.polygons)
-        return Footprints(self.path, self.polygons[hit], self.crs, self.repaired, self.dropped)
+        hit = self._touching(raster, window or raster.window)
+        return Footprints(
+            self.path, self.polygons[hit], self.ids[hit], self.crs, self.repaired_features, self.dropped_features
+        )
 
-    def in_pixels(self, raster: Raster) -> list[Polygon]:
+    def _touching(self, raster: Placed, window: Window) -> NDArray[np.int64]:
+        return np.sort(self.tree.query(window_outline(raster, window), predicate="intersects"))
+
+    def in_pixels(self, raster: Placed) -> list[Polygon]:
         """These polygons in the pixel coordinates of a raster, x the column and y the row; they must be in its CRS."""
         t = ~raster.transform
         moved = shapely.transform(self.polygons, lambda xy: np.column_stack(t @ (xy[:, 0], xy[:, 1])))
         return list(moved)
 
-    def cover(self, raster: Raster, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def cover(self, raster: Placed, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which pixels (row, column) of the raster, shaped (n, 2), have their centres in a polygon."""
         xs, ys = raster.transform @ (pixels[:, 1] + 0.5, pixels[:, 0] + 0.5)
         inside = np.zeros(len(pixels), bool)
@@ -105,20 +143,61 @@ class Footprints:
             inside |= shapely.contains_xy(polygon, xs, ys)
         return inside
 
-    def burn(self, raster: Raster, window: Window | None = None) -> NDArray[np.bool_]:
-        """The pixels of a window of the raster whose centres lie in a polygon; they must be in its CRS."""
+    def burn(self, raster: Placed, window: Window | None = None) -> NDArray[np.bool_]:
+        """The pixels of a window of the raster whose centres lie in a polygon; they must be in its CRS.
+
+        *Convention.* A window has the pixels that it has in the whole raster, whatever of the polygons lies beyond.
+        """
         window = window or raster.window
-        near = self.within(raster, window).polygons
+        near = self._touching(raster, window)
+        return self._painted(raster, window, near, [1] * len(near), "uint8").astype(bool)
+
+    def burn_ids(self, raster: Placed, window: Window | None = None) -> NDArray[np.int64]:
+        """The ids of the polygons in which the centres of a window's pixels lie; they must be in the raster's CRS.
+
+        *Convention.* 0 is the background; where polygons overlap, the later one in the file is seen. The foreground
+        is that of `burn`.
+        """
+        window = window or raster.window
+        near = self._touching(raster, window)
+        places = self._painted(raster, window, near, range(1, len(near) + 1), "int32")
+        ids: NDArray[np.int64] = np.concatenate([[0], self.ids[near]])[places]
+        return ids
+
+    def _painted(
+        self, raster: Placed, window: Window, near: NDArray[np.int64], values: Sequence[int], dtype: str
+    ) -> NDArray[Any]:
         if not len(near):
-            return np.zeros((window.height, window.width), bool)
-        transform = raster.transform @ rasterio.Affine.translation(window.col, window.row)
-        burnt: NDArray[np.uint8] = rasterize(
-            near.tolist(), out_shape=(window.height, window.width), transform=transform, dtype="uint8"
+            return np.zeros((window.height, window.width), dtype)
+        inverse = ~raster.transform
+
+        def to_window(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+            pixels = np.column_stack(inverse @ (xy[:, 0], xy[:, 1]))
+            # to a millionth of a pixel: what is left of rounding then cannot tell one window from another
+            snapped: NDArray[np.float64] = np.round(pixels * _SNAP) / _SNAP - (window.col, window.row)
+            return snapped
+
+        polygons = shapely.transform(self.polygons[near], to_window)
+        painted: NDArray[Any] = rasterize(
+            zip(polygons, values, strict=True), out_shape=(window.height, window.width), dtype=dtype
         )
-        return burnt.astype(bool)
+        return painted
 
 
-def window_outline(raster: Raster, window: Window) -> Polygon:
+def check_crs(one: Referenced, other: Referenced) -> None:
+    """Checks that one can be brought to the other.
+
+    Raises:
+        PairingError: If one has a CRS and the other has none.
+    """
+    if (one.crs is None) != (other.crs is None):
+        lacking, known = (one, other) if one.crs is None else (other, one)
+        raise PairingError(
+            f"{lacking.path} has no CRS but {known.path} is in {known.crs}; assign the CRS to the former"
+        )
+
+
+def window_outline(raster: Placed, window: Window) -> Polygon:
     """The window's outline in map coordinates."""
     rows = [window.row, window.row, window.row + window.height, window.row + window.height]
     cols = [window.col, window.col + window.width, window.col + window.width, window.col]
@@ -133,10 +212,14 @@ def write_vectors(path: str | Path, polygons: NDArray[Any], attributes: dict[str
         frame.to_file(path, layer="footprints", geometry_type="Polygon")
 
 
-def _polygon_layer(path: Path) -> str | None:
-    layers = [
-        name for name, kind in pyogrio.list_layers(path) if kind is None or "Polygon" in kind or kind == "Unknown"
-    ]
-    if len(layers) > 1:
-        raise InputError(f"{path} has several layers ({', '.join(layers)}); give a file with one")
-    return layers[0] if layers else None
+def _polygon_ids(path: Path, numbers: NDArray[np.int64], owner: NDArray[np.intp]) -> NDArray[np.int64]:
+    """An id for each part: the number of its feature, then its place among the feature's parts."""
+    first = np.searchsorted(owner, owner)  # owners ascend
+    part = np.arange(len(owner)) - first
+    own = numbers[owner]
+    if len(own) and (own.min() < 0 or own.max() >= 2 ** (63 - _PART_BITS) or part.max() >= 2**_PART_BITS - 1):
+        raise InputError(
+            f"{path} numbers its features from {own.min()} to {own.max()} and has up to {part.max() + 1} polygons in "
+            "one; give a file with numbers from 0 to 10¹¹, as ogr2ogr -unsetFid writes it"
+        )
+    return (own << _PART_BITS) + part + 1

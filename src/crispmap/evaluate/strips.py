@@ -1,0 +1,124 @@
+"""A comparison read in strips from top to bottom, and looked at in tiles with what around them matters."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from crispmap.evaluate.comparison import Comparison, Masks
+from crispmap.geo.raster import Window
+
+# Large arrays are slow for being fetched from the system anew each time, and what is made of a tile is many times its
+# size: small tiles are both faster and smaller.
+_PIXELS_OF_STRIP = 2**22
+_PIXELS_OF_TILE = 2**21
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Some pixels of a comparison, with a halo around as far as there is one.
+
+    Attributes:
+        pred: Bool, (1, height, width).
+        truth: Likewise.
+        valid: Likewise.
+        rows: Those of the tile's own.
+        cols: Likewise.
+        top: The row of the image that the first row is.
+        left: The column of the image that the first column is.
+    """
+
+    pred: Tensor
+    truth: Tensor
+    valid: Tensor
+    rows: slice
+    cols: slice
+    top: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of a comparison, with a halo above and below as far as there is one.
+
+    Attributes:
+        core: The rows that are the strip's own; those of all strips together are all rows, once.
+        top: The first row that is there.
+        packed: All rows that are there, (rows, width): the three masks as bits of bytes, a third of their size.
+    """
+
+    core: range
+    top: int
+    packed: NDArray[np.uint8]
+
+    def parts(self) -> Iterator[tuple[Window, Masks]]:
+        """The core alone in narrower strips from the top, and where they are."""
+        for window in _parts(self.core.start, self.core.stop, self.packed.shape[1]):
+            start = window.row - self.top
+            yield window, _unpacked(self.packed[start : start + window.height])
+
+    def tiles(self, halo: int, cols: int | None = None) -> Iterator[Tile]:
+        """The core in tiles side by side, each with its halo.
+
+        Args:
+            halo: In pixels, at most that of the strip.
+            cols: Width of a tile without its halo; by default so many that a halo does not weigh too much.
+        """
+        width = self.packed.shape[1]
+        top = max(self.top, self.core.start - halo)
+        bottom = min(self.top + len(self.packed), self.core.stop + halo)
+        step = cols or max(1, halo, _PIXELS_OF_TILE // (bottom - top))
+        for start in range(0, width, step):
+            stop = min(start + step, width)
+            left, right = max(0, start - halo), min(width, stop + halo)
+            masks = _unpacked(self.packed[top - self.top : bottom - self.top, left:right])
+            pred, truth, valid = (torch.from_numpy(mask)[None] for mask in masks)
+            rows = slice(self.core.start - top, self.core.stop - top)
+            yield Tile(pred, truth, valid, rows, slice(start - left, stop - left), top, left)
+
+
+def strips(comparison: Comparison, halo: int, rows: int | None = None) -> Iterator[Strip]:
+    """Reads every row once; what it holds grows with the width of the rows and the halo, not with their number.
+
+    Args:
+        comparison: What to read.
+        halo: How many rows a strip needs above and below.
+        rows: Height of a strip; by default so many that a halo does not weigh too much.
+    """
+    height, width = comparison.grid.height, comparison.grid.width
+    held, top, bottom = np.zeros((0, width), np.uint8), 0, 0
+    for start in range(0, height, step := _step(comparison, halo, rows)):
+        core = range(start, min(start + step, height))
+        needed = min(core.stop + halo, height)
+        more = [_packed(comparison.read(window)) for window in _parts(bottom, needed, width)]
+        held = np.concatenate([held[max(0, start - halo) - top :], *more])
+        top, bottom = max(0, start - halo), needed
+        yield Strip(core, top, held)
+
+
+def n_strips(comparison: Comparison, halo: int) -> int:
+    """How many `strips` there will be."""
+    return -(-comparison.grid.height // _step(comparison, halo, None))
+
+
+def _parts(start: int, stop: int, width: int) -> Iterator[Window]:
+    """Rows from start to stop in strips that are small enough to be worked on."""
+    step = max(1, _PIXELS_OF_TILE // width)
+    for row in range(start, stop, step):
+        yield Window(row, 0, min(step, stop - row), width)
+
+
+def _packed(masks: Masks) -> NDArray[np.uint8]:
+    pred, truth, valid = (mask.view(np.uint8) for mask in masks)
+    return pred | truth * np.uint8(2) | valid * np.uint8(4)
+
+
+def _unpacked(packed: NDArray[np.uint8]) -> Masks:
+    return Masks(*((packed & bit) != 0 for bit in (1, 2, 4)))
+
+
+def _step(comparison: Comparison, halo: int, rows: int | None) -> int:
+    return rows or max(1, halo, _PIXELS_OF_STRIP // comparison.grid.width)

@@ -1,0 +1,114 @@
+"""Vector files: their features, whole or by bounding box."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyogrio
+import pyproj
+import rasterio
+import shapely
+from numpy.typing import NDArray
+
+from crispmap.errors import InputError
+from crispmap.geo.geoparquet import GeoParquet
+from crispmap.geo.grid import Bounds
+
+VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geoparquet")
+
+_PARQUET = (".parquet", ".geoparquet")
+_BY_BOX = (".gpkg", ".shp", ".fgb")  # what else GDAL reads here is parsed whole at every look
+
+
+class Features(NamedTuple):
+    """Some features of a file, in its order.
+
+    Attributes:
+        geometries: Geometries in two dimensions, (n,), object; None where there is none.
+        numbers: Numbers that tell them apart, (n,), ascending, the same whatever else is read.
+        crs: The coordinate reference system, or None.
+    """
+
+    geometries: NDArray[np.object_]
+    numbers: NDArray[np.int64]
+    crs: rasterio.CRS | None
+
+
+class Summary(NamedTuple):
+    """What a file says about itself.
+
+    Attributes:
+        crs: The coordinate reference system, or None.
+        bounds: Their bounds; None where there are no features.
+    """
+
+    crs: rasterio.CRS | None
+    bounds: Bounds | None
+
+
+def summarize(path: Path) -> Summary | None:
+    """Looks at a file that can be read by bounding box; None if it must be read whole.
+
+    Raises:
+        InputError: If the file cannot be read, or has several layers of polygons.
+    """
+    if path.suffix.lower() in _PARQUET:
+        file = GeoParquet(path)
+        return None if file.boxes is None else Summary(file.crs, file.bounds)
+    if path.suffix.lower() not in _BY_BOX:
+        return None
+    try:
+        info = pyogrio.read_info(path, layer=_polygon_layer(path), force_feature_count=True, force_total_bounds=True)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
+    bounds = info["total_bounds"] if info["features"] else None
+    return Summary(_crs(info["crs"]), bounds)
+
+
+def read_features(path: Path, box: Bounds | None = None) -> Features:
+    """Reads features.
+
+    Args:
+        path: The file.
+        box: In the file's CRS: only features that touch it are read, and perhaps some others. Files that
+            `summarize` knows nothing of are read whole.
+
+    Raises:
+        InputError: If the file cannot be read, or has several layers of polygons.
+    """
+    if path.suffix.lower() in _PARQUET:
+        file = GeoParquet(path)
+        rows = file.read(box)
+        return Features(shapely.force_2d(rows.geometries), rows.numbers, file.crs)
+    by_box = path.suffix.lower() in _BY_BOX
+    try:
+        meta, numbers, encoded, _ = pyogrio.raw.read(
+            path,
+            layer=_polygon_layer(path),
+            columns=[],
+            force_2d=True,
+            return_fids=True,
+            bbox=box if by_box else None,
+        )
+        if encoded is None:
+            raise InputError(f"{path} holds a table without geometries; give polygons")
+        geometries = shapely.from_wkb(encoded)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, shapely.errors.ShapelyError) as error:
+        raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
+    if not by_box:  # GeoJSON may give its features numbers in any order
+        return Features(geometries, np.arange(len(geometries)), _crs(meta["crs"]))
+    order = np.argsort(numbers)  # an index gives features in an order of its own
+    return Features(geometries[order], numbers[order], _crs(meta["crs"]))
+
+
+def _crs(text: str | None) -> rasterio.CRS | None:
+    return None if text is None else rasterio.CRS.from_user_input(pyproj.CRS(text))
+
+
+def _polygon_layer(path: Path) -> str | None:
+    layers = [
+        name for name, kind in pyogrio.list_layers(path) if kind is None or "Polygon" in kind or kind == "Unknown"
+    ]
+    if len(layers) > 1:
+        raise InputError(f"{path} has several layers ({', '.join(layers)}); give a file with one")
+    return layers[0] if layers else None
