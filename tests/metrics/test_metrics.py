@@ -12,14 +12,26 @@ from scipy import ndimage
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
-from crispmap import BinaryBoundaryF1, BinaryBoundaryIoU, BinaryF1, BinaryIoU, BinaryPerimeterRatio
+from crispmap import (
+    BinaryBoundaryF1,
+    BinaryBoundaryIoU,
+    BinaryBoundaryPrecision,
+    BinaryBoundaryRecall,
+    BinaryCornerRatio,
+    BinaryF1,
+    BinaryIoU,
+    BinaryPerimeterRatio,
+)
 from crispmap.errors import SettingError
 from crispmap.functional import (
     boundary_counts,
     boundary_f1,
     boundary_iou,
     boundary_iou_counts,
+    boundary_scores,
     confusion_counts,
+    corner_counts,
+    corner_ratio,
     f1,
     iou,
     perimeter_counts,
@@ -27,25 +39,78 @@ from crispmap.functional import (
 )
 
 
+OBLONG = (0.5, 0.3)
+
+
 def csurka(**settings):
     return BinaryBoundaryF1("csurka", 2.5, **settings)
+
+
+def davis(**settings):
+    return BinaryBoundaryF1("davis", "1.9%", **settings)
 
 
 def pixels(**settings):
     return BinaryBoundaryF1("pixels", 2.0, **settings)
 
 
+def precision(**settings):
+    return BinaryBoundaryPrecision("pixels", "0.7m", pixel_size=OBLONG, **settings)
+
+
+def recall(**settings):
+    return BinaryBoundaryRecall("csurka", 2.5, reduction="pooled", **settings)
+
+
+def curve(**settings):
+    return BinaryBoundaryF1("pixels", [1, "0.7m", "5%"], pixel_size=OBLONG, reduction="image", **settings)
+
+
 def band(**settings):
     return BinaryBoundaryIoU(3, **settings)
+
+
+def band_by_image(**settings):
+    return BinaryBoundaryIoU("1.5m", pixel_size=OBLONG, reduction="image", **settings)
+
+
+def perimeter_by_image(**settings):
+    return BinaryPerimeterRatio(reduction="image", **settings)
+
+
+def corners_by_image(**settings):
+    return BinaryCornerRatio(reduction="image", **settings)
+
+
+def by_image(score, pred, truth, valid):
+    """The mean of the scores of single images, those without one left out."""
+    triples = zip(pred.split(1), truth.split(1), valid.split(1), strict=True)
+    return torch.stack([score(*image) for image in triples]).nanmean(0)
+
+
+def boundary_twin(which, tolerances, convention, reduction=None, pixel_size=None):
+    def score(pred, truth, valid):
+        counts = boundary_counts(pred, truth, tolerances, convention, valid, pixel_size=pixel_size)
+        return getattr(boundary_scores(counts, convention, reduction), which)
+
+    return score
 
 
 TWINS = {
     BinaryIoU: lambda p, t, v: iou(confusion_counts(p, t, v)),
     BinaryF1: lambda p, t, v: f1(confusion_counts(p, t, v)),
     csurka: lambda p, t, v: boundary_f1(boundary_counts(p, t, [2.5], "csurka", v), "csurka")[0],
+    davis: lambda p, t, v: boundary_f1(boundary_counts(p, t, [2.0], "davis", v), "davis")[0],  # 1.02, rounded up
     pixels: lambda p, t, v: boundary_f1(boundary_counts(p, t, [2.0], "pixels", v), "pixels")[0],
+    precision: lambda *masks: boundary_twin("precision", ["0.7m"], "pixels", None, OBLONG)(*masks)[0],
+    recall: lambda *masks: boundary_twin("recall", [2.5], "csurka", "pooled")(*masks)[0],
+    curve: boundary_twin("f1", [1, "0.7m", "5%"], "pixels", "image", OBLONG),
     band: lambda p, t, v: boundary_iou(boundary_iou_counts(p, t, 3, v)),
+    band_by_image: lambda p, t, v: boundary_iou(boundary_iou_counts(p, t, "1.5m", v, pixel_size=OBLONG), "image"),
     BinaryPerimeterRatio: lambda p, t, v: perimeter_ratio(perimeter_counts(p, t, v)),
+    perimeter_by_image: lambda *masks: by_image(lambda *m: perimeter_ratio(perimeter_counts(*m)), *masks),
+    BinaryCornerRatio: lambda p, t, v: corner_ratio(corner_counts(p, t, v)),
+    corners_by_image: lambda *masks: by_image(lambda *m: corner_ratio(corner_counts(*m)), *masks),
 }
 
 
@@ -70,8 +135,9 @@ def test_equals_its_functional_twin_and_does_not_depend_on_batches(make):
         for chosen in torch.tensor(order).split(sizes):
             metric.update(probability[chosen], truth[chosen])
         values.append(metric.compute())
-    assert 0 < expected < 1.5
-    assert values[0].item() == pytest.approx(expected.item(), abs=1e-11)
+    assert ((expected > 0) & (expected < 1.5) & (expected != 1)).all()
+    assert values[0].dtype == torch.float64
+    torch.testing.assert_close(values[0], expected, rtol=0, atol=1e-11)
     assert torch.equal(values[0], values[1])
     assert torch.equal(values[0], values[2])
 
@@ -138,18 +204,25 @@ def test_boundary_f1_equals_scipy_image_by_image():
         (BinaryIoU, math.nan, 0, 0),
         (BinaryF1, math.nan, 0, 0),
         (csurka, math.nan, math.nan, math.nan),
+        (davis, 1, 0, 0),
         (pixels, 1, 0, 0),
+        (precision, 1, 1, 0),
+        (recall, math.nan, math.nan, math.nan),
         (band, math.nan, 0, 0),
+        (band_by_image, math.nan, 0, 0),
         (BinaryPerimeterRatio, math.nan, 0, math.nan),
+        (perimeter_by_image, math.nan, 0, math.nan),
+        (BinaryCornerRatio, math.nan, 0, math.nan),
+        (corners_by_image, math.nan, 0, math.nan),
     ],
 )
 def test_empty_masks(make, both, only_truth, only_pred):
-    empty = torch.zeros(1, 9, 9, dtype=torch.bool)
-    some = F.pad(torch.ones(1, 3, 3, dtype=torch.bool), (3, 3, 3, 3))
+    empty = torch.zeros(1, 25, 25, dtype=torch.bool)
+    some = F.pad(torch.ones(1, 11, 11, dtype=torch.bool), (7, 7, 7, 7))
     for pred, truth, expected in ((empty, empty, both), (empty, some, only_truth), (some, empty, only_pred)):
         assert make()(pred, truth).item() == pytest.approx(expected, nan_ok=True)
     assert make()(some, some).item() == 1
-    ignored = torch.full((1, 9, 9), 255, dtype=torch.uint8)
+    ignored = torch.full((1, 25, 25), 255, dtype=torch.uint8)
     assert make(ignore_index=255)(some, ignored).item() == pytest.approx(both, nan_ok=True)
 
 
@@ -180,17 +253,94 @@ def test_copies_pickles_resets_and_collections(make):
     assert torch.equal(collection.compute()["one"], value)
 
 
-def test_a_collection_keeps_apart_what_counts_alike_only_by_chance():
+APART = [
+    (lambda: BinaryIoU(), lambda: BinaryIoU(threshold=0.7)),
+    (lambda: BinaryIoU(), lambda: BinaryF1()),
+    (lambda: BinaryIoU(), lambda: BinaryIoU(ignore_index=1)),
+    (lambda: BinaryBoundaryF1("pixels", 1.0), lambda: BinaryBoundaryF1("pixels", 3.0)),
+    (lambda: BinaryBoundaryF1("csurka", 2.0), lambda: BinaryBoundaryF1("davis", 2.0)),
+    (lambda: BinaryBoundaryF1("csurka", 2.0), lambda: BinaryBoundaryF1("csurka", 2.0, reduction="pooled")),
+    (lambda: BinaryBoundaryF1("csurka", 2.0), lambda: BinaryBoundaryPrecision("csurka", 2.0)),
+    (lambda: BinaryBoundaryPrecision("pixels"), lambda: BinaryBoundaryRecall("pixels")),
+    (lambda: BinaryBoundaryF1("pixels", [1, 3]), lambda: BinaryBoundaryF1("pixels", [1, 2])),
+    (
+        lambda: BinaryBoundaryF1("pixels", "0.6m", pixel_size=(0.5, 0.3)),
+        lambda: BinaryBoundaryF1("pixels", "0.6m", pixel_size=(0.3, 0.5)),
+    ),
+    (lambda: BinaryBoundaryIoU(2), lambda: BinaryBoundaryIoU(4)),
+    (lambda: BinaryBoundaryIoU(2), lambda: BinaryBoundaryIoU(2, reduction="image")),
+    (lambda: BinaryPerimeterRatio(), lambda: BinaryCornerRatio()),
+    (lambda: BinaryPerimeterRatio(reduction="image"), lambda: BinaryBoundaryIoU(2, reduction="image")),
+    # their settings, as numbers of 32 bits, differ by less than torch.allclose sees
+    (lambda: BinaryBoundaryF1("pixels", 4.1), lambda: BinaryBoundaryF1("pixels", 10.6)),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_a_collection_keeps_apart_what_is_set_differently_even_if_the_first_batch_is_empty(one, other):
     probability, truth = images()
-    tolerances = {"near": BinaryBoundaryF1("pixels", 1.0), "far": BinaryBoundaryF1("pixels", 3.0)}
-    collection = MetricCollection(tolerances | {"iou": BinaryIoU(), "f1": BinaryF1()})
-    for i in range(0, 7, 2):
-        collection.update(probability[i : i + 2], truth[i : i + 2])
+    collection = MetricCollection({"one": one(), "other": other()})
+    alone = {"one": one(), "other": other()}
+    batches = [(torch.zeros(2, 31, 44), torch.zeros(2, 31, 44).long()), (probability, truth)]
+    for batch in batches:
+        collection.update(*batch)
+        for metric in alone.values():
+            metric.update(*batch)
     found = collection.compute()
-    for name, tolerance in (("near", 1.0), ("far", 3.0)):
-        assert found[name] == BinaryBoundaryF1("pixels", tolerance)(probability, truth)
-    assert found["iou"] == BinaryIoU()(probability, truth)
-    assert found["f1"] == BinaryF1()(probability, truth)
+    for name, metric in alone.items():
+        torch.testing.assert_close(found[name], metric.compute(), rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(found["one"], found["other"])
+
+
+def test_a_collection_counts_once_for_what_is_the_same():
+    probability, truth = images()
+    collection = MetricCollection({"one": csurka(), "other": csurka(), "third": davis()})
+    collection.update(probability, truth)
+    assert sorted(sorted(group) for group in collection.compute_groups.values()) == [["one", "other"], ["third"]]
+    found = collection.compute()
+    assert found["one"] == found["other"] == csurka()(probability, truth)
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_each_batch_has_its_score_and_all_together_theirs(make):
+    probability, truth = images()
+    metric = make()
+    for i in (0, 3, 5):
+        of_batch = metric(probability[i : i + 2], truth[i : i + 2])
+        torch.testing.assert_close(
+            of_batch, make()(probability[i : i + 2], truth[i : i + 2]), rtol=0, atol=0, equal_nan=True
+        )
+    chosen = [0, 1, 3, 4, 5, 6]
+    assert torch.equal(metric.compute(), make()(probability[chosen], truth[chosen]))
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_states_are_saved_and_stay_whole_numbers(make):
+    probability, truth = images()
+    metric, other = make(), make()
+    assert not metric.state_dict()  # unless asked for, no file of weights holds counts
+    for each in (metric, other):
+        each.persistent(True)
+    value = metric(probability, truth)
+    other.load_state_dict(metric.state_dict())
+    other._update_count = 1
+    assert torch.equal(other.compute(), value)
+    for cast in (metric.half(), metric.double(), metric.to(torch.bfloat16), metric.to("cpu")):
+        assert {state.dtype for state in cast.state_dict().values()} == {torch.int64}
+        assert torch.equal(cast.compute(), value)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("make", TWINS)
+def test_a_metric_moves_between_devices(make):
+    probability, truth = images()
+    metric = make().cuda()
+    metric.update(probability[:3].cuda(), truth[:3].cuda())
+    metric.cpu().update(probability[3:5], truth[3:5])
+    metric.cuda().update(probability[5:].cuda(), truth[5:].cuda())
+    value = metric.compute()
+    assert value.is_cuda
+    assert torch.equal(value.cpu(), make()(probability, truth))
 
 
 def test_boundary_iou_takes_chengs_width_by_default():
@@ -206,7 +356,15 @@ def test_boundary_iou_takes_chengs_width_by_default():
         (lambda: BinaryBoundaryF1("bfscore"), "convention is 'bfscore'; allowed are 'csurka', 'davis', 'pixels'"),
         (lambda: BinaryBoundaryF1(tolerance=0), "tolerance is 0; give a length greater than 0"),
         (lambda: BinaryBoundaryF1(tolerance=math.nan), "tolerance is nan"),
+        (lambda: BinaryBoundaryF1(tolerance=[]), "tolerance is an empty sequence; give at least one"),
+        (lambda: BinaryBoundaryF1(tolerance=[2, -1]), "tolerance is -1; give a length greater than 0"),
+        (lambda: BinaryBoundaryF1(tolerance="2m"), "a length is 2 m, but the ground resolution is not known"),
+        (lambda: BinaryBoundaryRecall(reduction="sum"), "reduction is 'sum'; allowed are 'image', 'pooled'"),
         (lambda: BinaryBoundaryIoU(0), "width is 0; give a length greater than 0"),
+        (lambda: BinaryBoundaryIoU("2m"), "a length is 2 m, but the ground resolution is not known"),
+        (lambda: BinaryBoundaryIoU(reduction="sum"), "reduction is 'sum'; allowed are 'image', 'pooled'"),
+        (lambda: BinaryCornerRatio(reduction="sum"), "reduction is 'sum'; allowed are 'image', 'pooled'"),
+        (lambda: BinaryPerimeterRatio(-0.1), "threshold is -0.1; give a probability from 0 to 1"),
         (
             lambda: BinaryIoU()(torch.rand(2, 3, 8, 8), torch.ones(2, 8, 8).long()),
             r"must both be .*; found \(2, 3, 8, 8\) and \(2, 8, 8\)",

@@ -113,7 +113,8 @@ def _parts(start: int, stop: int, width: int) -> Iterator[Window]:
 
 def _packed(masks: Masks) -> NDArray[np.uint8]:
     pred, truth, valid = (mask.view(np.uint8) for mask in masks)
-    return pred | truth * np.uint8(2) | valid * np.uint8(4)
+    packed: NDArray[np.uint8] = pred | truth * np.uint8(2) | valid * np.uint8(4)
+    return packed
 
 
 def _unpacked(packed: NDArray[np.uint8]) -> Masks:
