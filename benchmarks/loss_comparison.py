@@ -27,7 +27,8 @@ from crispmap.data.folder import find_scenes
 from crispmap.data.scene import Scene
 from crispmap.data.synthetic import write_scenes
 from crispmap.fit import fit
-from crispmap.functional.boundary_score import boundary_counts, perimeter_counts
+from crispmap.functional.boundary_score import boundary_counts
+from crispmap.functional.outline_score import perimeter_counts
 from crispmap.models import SegmentationModel, load_model
 from crispmap.settings import DataSettings, FitSettings, ModelSettings
 

@@ -131,6 +131,18 @@ def test_several_predictions_make_one_table(tmp_path, mask, capsys):
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
+def test_masks_without_a_place_take_the_resolution_they_are_given(tmp_path, capsys):
+    """A shift of two pixels is 0.4 m where a pixel is 0.2 m."""
+    files = [str(raster(tmp_path / f"{i}.tif", crs=None, transform=rasterio.Affine.identity())) for i in range(2)]
+    with rasterio.open(files[0], "r+") as file:
+        file.write(np.roll(file.read(), 2, axis=2))
+    for tolerance, found in (("0.5m", True), ("0.3m", False)):
+        out = tmp_path / f"{tolerance}.json"
+        assert main(["evaluate", *files, "--resolution=0.2", f"--tolerance={tolerance}", f"--json={out}"]) == 0
+        scores = json.loads(out.read_text())
+        assert (scores["boundary_f1"] == 1, scores["resolution"]) == (found, 0.2)
+
+
 def test_what_cannot_be_measured_is_null(tmp_path, capsys):
     empty = raster(tmp_path / "e.tif", value=0)
     assert main(["evaluate", str(empty), str(empty), "--json", str(tmp_path / "s.json")]) == 0
@@ -184,7 +196,7 @@ BAD = {
     "no length": (lambda p: ["{mask}", "{mask}", "--tolerance", "wide"], "tolerance is wide"),
     "no convention": (lambda p: ["{mask}", "{mask}", "--convention", "matlab"], "convention is 'matlab'"),
     "the same twice": (lambda p: ["{mask}", "{mask}", "{mask}"], "given twice"),
-    "a resolution for rasters": (lambda p: ["{mask}", "{mask}", "--resolution", "1"], "compared on their own pixels"),
+    "a resolution for rasters": (lambda p: ["{mask}", "{mask}", "--resolution", "1"], "mask.tif has its own"),
     "vectors elsewhere": (
         lambda p: ["{mask}", str(vectors(p / "v.gpkg", box(0, 0, 9, 9)))],
         "no polygon of",

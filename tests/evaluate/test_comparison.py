@@ -269,7 +269,7 @@ class TestVectorsWithVectors:
 
     def test_a_resolution_is_not_for_rasters(self, tmp_path, write_mask, rng):
         raster = write_mask(tmp_path / "r.tif", np.ones((HEIGHT, WIDTH)))
-        with pytest.raises(SettingError, match=r"resolution is 0\.5, but rasters"):
+        with pytest.raises(SettingError, match=r"resolution is 0\.5 m, but .* has its own"):
             compare(raster, vectors(tmp_path / "v.gpkg", houses(rng, 5)), resolution=0.5)
 
 

@@ -48,12 +48,14 @@ def build_parser() -> CommandParser:
         "--tolerance",
         action="append",
         metavar="LENGTH",
-        help="of the boundary F1: 3px, 1m or 0.75%% of the diagonal; give it again for more (default: 3px)",
+        help="of the boundary F1, 3px unless told otherwise: 2.5px, 1m or 0.75% of the diagonal; again for more",
     )
     parser.add_argument(
         "--convention", default="csurka", help="of the boundary F1: csurka, davis or pixels, see docs/metrics.md"
     )
-    parser.add_argument("--band-width", metavar="LENGTH", help="of Boundary IoU (default: 2%% of the diagonal)")
+    parser.add_argument(
+        "--band-width", metavar="LENGTH", help="of the bands of Boundary IoU; 2% of the diagonal unless told otherwise"
+    )
     parser.add_argument(
         "--distance-cap", default="100px", metavar="LENGTH", help="measure surface distances up to this, in its unit"
     )
@@ -61,7 +63,10 @@ def build_parser() -> CommandParser:
     parser.add_argument("--area", type=Path, metavar="AOI", help="polygons outside which nothing is compared")
     parser.add_argument("--nodata", metavar="none|VALUE", help="replaces what the rasters say about nodata")
     parser.add_argument(
-        "--resolution", type=float, metavar="METRES", help="of the grid for vectors against vectors (default: 0.25)"
+        "--resolution",
+        type=float,
+        metavar="METRES",
+        help="of a pixel where files do not say: rasters without a CRS, vectors against vectors (there 0.25)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace output files if they exist")
     return parser

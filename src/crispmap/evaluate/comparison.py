@@ -1,5 +1,6 @@
 """Predictions and truths brought onto one grid, whatever files they come from."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ class Comparison:
         pred: The prediction.
         truth: The truth.
         area: Outside of which nothing is compared; None for everywhere.
+        assumed_resolution: Metres a pixel where the grid itself does not know.
     """
 
     name: str
@@ -48,6 +50,19 @@ class Comparison:
     pred: Side
     truth: Side
     area: VectorSource | None
+    assumed_resolution: float | None = None
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Metres on the ground from row to row and from column to column; None if unknown."""
+        if self.grid.pixel_size is not None or self.assumed_resolution is None:
+            return self.grid.pixel_size
+        return self.assumed_resolution, self.assumed_resolution
+
+    @property
+    def resolution(self) -> float | None:
+        """The side of a pixel on the ground in metres; None if unknown."""
+        return None if self.pixel_size is None else math.sqrt(math.prod(self.pixel_size))
 
     @property
     def sources(self) -> list[VectorSource]:
@@ -120,8 +135,9 @@ def comparisons(
         threshold: The share of the full scale from which on a predicted pixel is foreground.
         area: Polygons outside which nothing is compared.
         nodata: ``"file"`` for the rasters' own word on nodata, ``"none"``, or a value that replaces it.
-        resolution: Where vectors are compared with vectors, the side of a pixel in metres (in the files' own unit where
-            they have no place on the ground); a quarter of a metre if None. Rasters bring their own.
+        resolution: The side of a pixel in metres where that is not known: of rasters without a place on the ground, and
+            of the grid on which vectors are compared with vectors (in the files' own unit where they have no place; a
+            quarter if None).
 
     Returns:
         The comparisons by name, and notes on what was mended or left out in vector files. Vectors are read as windows
@@ -132,6 +148,8 @@ def comparisons(
         InputError: If a file cannot be read, holds no mask of one class, or needs too large a grid.
         PairingError: If predictions and truths do not belong together.
     """
+    if resolution is not None and not 0 < resolution < math.inf:
+        raise SettingError(f"resolution is {resolution:g}; give a number of metres above 0")
     pairs = find_pairs(pred, truth)
     pred_masks = _masks([pair.pred for pair in pairs], nodata)
     truth_masks = _masks([pair.truth for pair in pairs], nodata)
@@ -142,8 +160,9 @@ def comparisons(
     sources = {file: VectorSource(file) for file in (files if area is None else [*files, area])}
     ground = None if area is None else sources[area]
     grids: Sequence[Raster | Grid | None] = [mask.raster for mask in pred_masks or truth_masks]
-    if grids and resolution is not None:
-        raise SettingError(f"resolution is {resolution:g}, but rasters are compared on their own pixels; leave it out")
+    known = next((grid for grid in grids if grid is not None and grid.pixel_size is not None), None)
+    if known is not None and resolution is not None:
+        raise SettingError(f"resolution is {resolution:g} m, but {known.path} has its own; leave it out")
     if not grids:
         grids = lay_grids([(sources[pair.pred], sources[pair.truth]) for pair in pairs], ground, resolution)
     found: list[Comparison] = []
@@ -154,7 +173,7 @@ def comparisons(
             continue
         preds: Side = MaskSide(pred_masks[i], threshold) if pred_masks else PolygonSide(sources[pair.pred], grid)
         truths: Side = MaskSide(truth_masks[i]) if truth_masks else PolygonSide(sources[pair.truth], grid)
-        found.append(Comparison(pair.name, grid, preds, truths, ground))
+        found.append(Comparison(pair.name, grid, preds, truths, ground, resolution))
     for source in sources.values():
         _check_used(source, [comparison.grid for comparison in found if source in comparison.sources])
     return found, _Notes(empty, list(sources.values()))

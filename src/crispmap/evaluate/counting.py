@@ -84,7 +84,7 @@ def count(
         advance: Called after each strip.
     """
     grid = comparison.grid
-    plan = definitions.on((grid.height, grid.width), grid.pixel_size)
+    plan = definitions.on((grid.height, grid.width), comparison.pixel_size)
     polygons = comparison.polygons()
     measured = _Sums()
     boundary = _BoundarySums(plan, definitions, (grid.height, grid.width))

@@ -203,7 +203,8 @@ def evaluate(
         threshold: The share of the full scale from which on a predicted pixel is foreground.
         area: Polygons outside which nothing is compared.
         nodata: ``"file"`` for the rasters' own word on nodata, ``"none"``, or a value that replaces it.
-        resolution: Metres a pixel of the grid on which vectors are compared with vectors; a quarter of a metre if None.
+        resolution: Metres a pixel where that is not known: of rasters without a place on the ground, and of the grid on
+            which vectors are compared with vectors (a quarter of a metre if None).
 
     Returns:
         The scores.
@@ -224,7 +225,7 @@ def evaluate(
     ground = None if area is None else Path(area)
     with small_cache():
         pairs, notes = comparisons(Path(pred), Path(truth), threshold, ground, nodata, resolution)
-        plans = [definitions.on((pair.grid.height, pair.grid.width), pair.grid.pixel_size) for pair in pairs]
+        plans = [definitions.on((pair.grid.height, pair.grid.width), pair.pixel_size) for pair in pairs]
         total = sum(n_strips(pair, plan.halo) for pair, plan in zip(pairs, plans, strict=True))
         with progress_bar("comparing", total) as bar:
             counts = [count(pair, definitions, advance=bar.advance) for pair in pairs]
@@ -246,7 +247,7 @@ def _evaluation(
         definitions=definitions,
         boundary_f1_images=int((~per_image.f1[:, 0].isnan()).sum()),
         n_images=len(pairs),
-        resolution=pairs[0].grid.resolution,
+        resolution=pairs[0].resolution,
         images=tuple(
             ImageScores(**_scores([each], definitions), name=pair.name)
             for pair, each in zip(pairs, counts, strict=True)

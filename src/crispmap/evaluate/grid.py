@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from crispmap.errors import PairingError, SettingError
+from crispmap.errors import PairingError
 from crispmap.geo.grid import Bounds, Grid, metric_crs, moved_bounds
 from crispmap.geo.vector import check_crs
 from crispmap.geo.vector_source import VectorSource
@@ -34,8 +34,6 @@ def lay_grids(
             another has none.
     """
     resolution = DEFAULT_RESOLUTION if resolution is None else resolution
-    if not 0 < resolution < math.inf:
-        raise SettingError(f"resolution is {resolution:g}; give a number of metres above 0")
     grids = [_grid(pred, truth, area, resolution) for pred, truth in pairs]
     first, other = pairs[0]
     if not any(grids):

@@ -41,12 +41,12 @@ def _window(length: int, name: str, comparison: Comparison, definitions: Definit
     shape = (grid.height, grid.width)
     rules = rules_of(definitions.convention)
     tolerance = rules.resolve(definitions.tolerances[0], shape)
-    halo = math.ceil(max(tolerance.in_pixels(grid.pixel_size))) + 2
+    halo = math.ceil(max(tolerance.in_pixels(comparison.pixel_size))) + 2
     block = Window(row * BLOCK, col * BLOCK, BLOCK, BLOCK).intersection(grid.window)
     around = Window(block.row - halo, block.col - halo, block.height + 2 * halo, block.width + 2 * halo)
     around = around.intersection(grid.window)
     pred, truth, valid = (torch.from_numpy(mask) for mask in comparison.read(around))
-    match = boundary_match(pred, truth, tolerance, definitions.convention, valid, pixel_size=grid.pixel_size)
+    match = boundary_match(pred, truth, tolerance, definitions.convention, valid, pixel_size=comparison.pixel_size)
     _, true_edge = boundaries(pred[None], truth[None], definitions.convention, valid[None])
     here = block.slices_in(around)
     matched, spurious, missed, edge = (x[here].numpy() for x in (*match, true_edge[0]))

@@ -67,7 +67,7 @@ class Length:
         if self.unit == "diagonal":
             raise SettingError(f"a length is {self} of a diagonal; take it `on` an image first")
         if pixel_size is None:
-            raise SettingError(f"a length is {self}, but the ground resolution is not known; give it in pixels")
+            raise SettingError(f"a length is {self}, but the ground resolution is not known; give it in pixels, or the resolution")
         # 0.6 m are 2 pixels of 0.3 m, not 2 and the last bit of a double
         down, right = (round(self.value / size, 9) for size in _evened(pixel_size))
         return down, right
