@@ -52,7 +52,7 @@ class Plan:
     epoch_rounds: int = 5
 
 
-QUICK = Plan(200, 1, (300,), 400, (100, 200), 4, 1)
+QUICK = Plan(200, 1, (300,), 400, (), 4, 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

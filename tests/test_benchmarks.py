@@ -195,3 +195,16 @@ def test_the_published_page_shows_its_numbers(bench):
     if not file.exists():
         pytest.skip("not measured yet")
     assert file.with_suffix(".md").read_text() == bench("boundary_loss_page").page(json.loads(file.read_text()))
+
+
+def test_what_metrics_cost_runs_and_its_contenders_agree(bench, tmp_path, monkeypatch):
+    """They are compared in the run itself: SciPy's scores must be crispmap's."""
+    pytest.importorskip("monai")
+    speed = bench("metric_speed")
+    monkeypatch.setattr(speed, "circumstances", lambda: {name: result()[name] for name in CIRCUMSTANCES})
+    speed.main(["--quick", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "metric-speed.json").read_text())
+    assert found["smoke_run"]
+    assert set(found["in_memory"]) == {"crispmap", "crispmap, torch only", "SciPy", "MONAI, surface distance alone"}
+    assert found["on_disk"][0]["peak_gib"] > 0.1
+    assert "times as long as crispmap" in (tmp_path / "metric-speed.md").read_text()
