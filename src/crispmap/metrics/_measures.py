@@ -27,6 +27,7 @@ from crispmap.metrics._counts import Measure, image_mean, mean_of
 
 Tolerance = float | str | Length
 Which = Literal["precision", "recall", "f1"]
+Ratio = Literal["perimeter", "corners"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class BoundaryMeasure(Measure):
 
     def __post_init__(self) -> None:
         rules = rules_of(self.convention)
-        check_reduction(self.reduction)
+        if self.reduction is not None:
+            check_reduction(self.reduction)
+        check_pixel_size(self.pixel_size)
         if not self.tolerances:
             raise SettingError("tolerance is an empty sequence; give at least one")
         rulers([rules.resolve(tolerance, (1000, 1000)) for tolerance in self.tolerances], self.pixel_size)
@@ -90,6 +93,7 @@ class BandMeasure(Measure):
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
+        check_pixel_size(self.pixel_size)
         band_width(self.width, (1, 1), self.pixel_size)  # a wrong one should be told here rather than at an update
 
     @property
@@ -108,7 +112,7 @@ class BandMeasure(Measure):
 class RatioMeasure(Measure):
     """The length of the outlines, or of what of them turns, predicted by true."""
 
-    of: Literal["perimeter", "corners"]
+    of: Ratio
     reduction: Reduction
     higher_is_better = None
     upper_bound = None
@@ -135,11 +139,20 @@ class RatioMeasure(Measure):
         return corner_ratio(CornerCounts(*sums))
 
 
-def check_reduction(reduction: Reduction | None) -> None:
+def check_reduction(reduction: Reduction) -> None:
     """Checks that it is one.
 
     Raises:
         SettingError: If it is not.
     """
-    if reduction is not None:
-        check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, Reduction)
+
+
+def check_pixel_size(pixel_size: PixelSize | None) -> None:
+    """Checks that both sides of a pixel, if they are given, are lengths.
+
+    Raises:
+        SettingError: If they are not.
+    """
+    if pixel_size is not None and not all(0 < side < math.inf for side in pixel_size):
+        raise SettingError(f"pixel_size is {pixel_size}; give metres down and to the right, both greater than 0")

@@ -6,7 +6,7 @@ from typing import Any
 from crispmap.functional.conventions import Convention, Reduction
 from crispmap.functional.lengths import PixelSize
 from crispmap.metrics._counts import Average, BinaryCounts, MulticlassCounts
-from crispmap.metrics._measures import BandMeasure, BoundaryMeasure, RatioMeasure, Tolerance, Which
+from crispmap.metrics._measures import BandMeasure, BoundaryMeasure, Ratio, RatioMeasure, Tolerance, Which
 
 
 class _BinaryBoundary(BinaryCounts):
@@ -200,7 +200,36 @@ class MulticlassBoundaryIoU(MulticlassCounts):
         self.width = width
 
 
-class BinaryPerimeterRatio(BinaryCounts):
+class _BinaryRatio(BinaryCounts):
+    _of: Ratio
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure(self._of, reduction), threshold, ignore_index, **kwargs)
+
+
+class _MulticlassRatio(MulticlassCounts):
+    _of: Ratio
+
+    def __init__(
+        self,
+        num_classes: int,
+        average: Average = "macro",
+        ignore_index: int | None = None,
+        *,
+        reduction: Reduction = "pooled",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(RatioMeasure(self._of, reduction), num_classes, average, ignore_index, **kwargs)
+
+
+class BinaryPerimeterRatio(_BinaryRatio):
     """Length of the predicted outlines over that of the true ones.
 
     1 is right; jagged masks and specks are well above it, smoothed or missing objects below.
@@ -222,36 +251,19 @@ class BinaryPerimeterRatio(BinaryCounts):
         SettingError: If a setting is not allowed; on update, if the shapes do not fit together.
     """
 
-    def __init__(
-        self,
-        threshold: float = 0.5,
-        ignore_index: int | None = None,
-        *,
-        reduction: Reduction = "pooled",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(RatioMeasure("perimeter", reduction), threshold, ignore_index, **kwargs)
+    _of = "perimeter"
 
 
-class MulticlassPerimeterRatio(MulticlassCounts):
+class MulticlassPerimeterRatio(_MulticlassRatio):
     """Perimeter ratio of each class against the rest, or the mean of the classes.
 
     Settings are those of `BinaryPerimeterRatio`; classes, shapes and errors those of `MulticlassBoundaryF1`.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        average: Average = "macro",
-        ignore_index: int | None = None,
-        *,
-        reduction: Reduction = "pooled",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(RatioMeasure("perimeter", reduction), num_classes, average, ignore_index, **kwargs)
+    _of = "perimeter"
 
 
-class BinaryCornerRatio(BinaryCounts):
+class BinaryCornerRatio(_BinaryRatio):
     """Length of predicted outline that turns over that of the true one.
 
     1 is right; near 0 corners are rounded off; well above 1 outlines are jagged, about 10 with teeth of 2 pixels.
@@ -263,30 +275,13 @@ class BinaryCornerRatio(BinaryCounts):
     Arguments, shapes and errors are those of `BinaryPerimeterRatio`.
     """
 
-    def __init__(
-        self,
-        threshold: float = 0.5,
-        ignore_index: int | None = None,
-        *,
-        reduction: Reduction = "pooled",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(RatioMeasure("corners", reduction), threshold, ignore_index, **kwargs)
+    _of = "corners"
 
 
-class MulticlassCornerRatio(MulticlassCounts):
+class MulticlassCornerRatio(_MulticlassRatio):
     """Corner ratio of each class against the rest, or the mean of the classes.
 
     Settings are those of `BinaryCornerRatio`; classes, shapes and errors those of `MulticlassBoundaryF1`.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        average: Average = "macro",
-        ignore_index: int | None = None,
-        *,
-        reduction: Reduction = "pooled",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(RatioMeasure("corners", reduction), num_classes, average, ignore_index, **kwargs)
+    _of = "corners"

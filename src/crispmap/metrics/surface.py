@@ -9,7 +9,6 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from crispmap.errors import SettingError
 from crispmap.functional.boundary_score import boundary_distances
 from crispmap.functional.conventions import Reduction
 from crispmap.functional.lengths import PixelSize
@@ -23,7 +22,7 @@ from crispmap.functional.surface_score import (
 )
 from crispmap.metrics._binary import Masks, binary_masks, check_threshold, class_masks
 from crispmap.metrics._counts import Average, add_identity, check_classes, image_mean, mean_of, without_ignored
-from crispmap.metrics._measures import check_reduction
+from crispmap.metrics._measures import check_pixel_size, check_reduction
 
 
 class _SurfaceMetric(Metric):
@@ -40,8 +39,7 @@ class _SurfaceMetric(Metric):
     ) -> None:
         super().__init__(**kwargs)
         check_reduction(reduction)
-        if pixel_size is not None and not all(0 < side < math.inf for side in pixel_size):
-            raise SettingError(f"pixel_size is {pixel_size}; give metres down and to the right, both greater than 0")
+        check_pixel_size(pixel_size)
         self.classes = classes
         self.pixel_size = pixel_size
         self.reduction = reduction
