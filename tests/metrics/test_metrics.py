@@ -38,7 +38,6 @@ from crispmap.functional import (
     perimeter_ratio,
 )
 
-
 OBLONG = (0.5, 0.3)
 
 
@@ -140,6 +139,15 @@ def test_equals_its_functional_twin_and_does_not_depend_on_batches(make):
     torch.testing.assert_close(values[0], expected, rtol=0, atol=1e-11)
     assert torch.equal(values[0], values[1])
     assert torch.equal(values[0], values[2])
+
+
+@pytest.mark.parametrize("make", TWINS)
+def test_a_batch_of_no_images_adds_nothing(make):
+    probability, truth = images()
+    metric = make()
+    metric.update(probability, truth)
+    metric.update(probability[:0], truth[:0])
+    assert torch.equal(metric.compute(), make()(probability, truth))
 
 
 @pytest.mark.parametrize("make", TWINS)
@@ -271,8 +279,6 @@ APART = [
     (lambda: BinaryBoundaryIoU(2), lambda: BinaryBoundaryIoU(2, reduction="image")),
     (lambda: BinaryPerimeterRatio(), lambda: BinaryCornerRatio()),
     (lambda: BinaryPerimeterRatio(reduction="image"), lambda: BinaryBoundaryIoU(2, reduction="image")),
-    # their settings, as numbers of 32 bits, differ by less than torch.allclose sees
-    (lambda: BinaryBoundaryF1("pixels", 4.1), lambda: BinaryBoundaryF1("pixels", 10.6)),
 ]
 
 
@@ -290,6 +296,14 @@ def test_a_collection_keeps_apart_what_is_set_differently_even_if_the_first_batc
     for name, metric in alone.items():
         torch.testing.assert_close(found[name], metric.compute(), rtol=0, atol=0, equal_nan=True)
     assert not torch.equal(found["one"], found["other"])
+
+
+def test_a_collection_keeps_apart_each_of_very_many():
+    empty = torch.zeros(1, 8, 8).long()
+    collection = MetricCollection({f"at {t}": BinaryBoundaryF1("pixels", t / 10) for t in range(1, 200)})
+    collection.update(empty, empty)
+    together = [names for names in collection.compute_groups.values() if len(names) > 1]
+    assert not together
 
 
 def test_a_collection_counts_once_for_what_is_the_same():
@@ -364,6 +378,10 @@ def test_boundary_iou_takes_chengs_width_by_default():
         (lambda: BinaryBoundaryIoU("2m"), "a length is 2 m, but the ground resolution is not known"),
         (lambda: BinaryBoundaryIoU(reduction="sum"), "reduction is 'sum'; allowed are 'image', 'pooled'"),
         (lambda: BinaryCornerRatio(reduction="sum"), "reduction is 'sum'; allowed are 'image', 'pooled'"),
+        (lambda: BinaryBoundaryIoU(reduction=None), "reduction is None; allowed are 'image', 'pooled'"),
+        (lambda: BinaryPerimeterRatio(reduction=None), "reduction is None; allowed are 'image', 'pooled'"),
+        (lambda: BinaryBoundaryF1(tolerance="1m", pixel_size=(0, 0.3)), r"pixel_size is \(0, 0.3\); give metres"),
+        (lambda: BinaryBoundaryIoU("1m", pixel_size=(-0.3, -0.3)), r"pixel_size is \(-0.3, -0.3\); give metres"),
         (lambda: BinaryPerimeterRatio(-0.1), "threshold is -0.1; give a probability from 0 to 1"),
         (
             lambda: BinaryIoU()(torch.rand(2, 3, 8, 8), torch.ones(2, 8, 8).long()),

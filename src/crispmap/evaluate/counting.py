@@ -15,7 +15,7 @@ from crispmap.evaluate.labels import ObjectStream
 from crispmap.evaluate.strips import Strip, Tile, strips
 from crispmap.functional.band_score import BandCounts, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_distances
-from crispmap.functional.conventions import rules_of
+from crispmap.functional.conventions import SLACK, rules_of
 from crispmap.functional.object_score import Overlaps
 from crispmap.functional.outline_score import (
     CORNER_RADIUS,
@@ -177,7 +177,7 @@ class _BoundarySums:
             tile.truth,
             search.convention,
             tile.valid,
-            cap=max(search.ruler.tolerances),
+            cap=max(search.ruler.tolerances) * (1 + SLACK),
             spacing=search.ruler.spacing,
             rows=tile.rows,
             cols=tile.cols,
@@ -204,7 +204,7 @@ class _BoundarySums:
     def _add_histogram(self, search: Distances, cap: float, *sides: Tensor) -> None:
         """Adds distances in the unit of the cap, ∞ beyond it."""
         scale = self._plan.cap.value / cap
-        within = (Histogram.of(squared.masked_fill(squared > cap**2, torch.inf)) for squared in sides)
+        within = (Histogram.of(squared.masked_fill(squared > cap**2 * (1 + SLACK), torch.inf)) for squared in sides)
         self._histograms.append(SurfaceDistances(*(Histogram(s.squared * scale**2, s.pixels) for s in within)))
         if len(self._histograms) > _MANY:
             self._histograms = [SurfaceDistances.joined(self._histograms)]

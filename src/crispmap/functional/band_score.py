@@ -6,7 +6,7 @@ from torch import Tensor
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_masks
-from crispmap.functional.conventions import Reduction
+from crispmap.functional.conventions import Reduction, check_reduction
 from crispmap.functional.lengths import Length, PixelSize
 from crispmap.functional.morphology import dilate_square
 from crispmap.functional.region_score import per_image, quotient
@@ -65,7 +65,11 @@ def boundary_iou(counts: BandCounts, reduction: Reduction = "pooled") -> Tensor:
         counts: Of all images of the set.
         reduction: ``"pooled"`` for the IoU of all their pixels, ``"image"`` for the mean of the images' own, leaving
             out those without a band on either side.
+
+    Raises:
+        SettingError: If the reduction is none of these.
     """
+    check_reduction(reduction)
     if reduction == "pooled":
         return quotient(counts.intersection.sum(), counts.union.sum())
     return quotient(counts.intersection, counts.union).nanmean()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_masks
-from crispmap.functional.conventions import Convention, Reduction, rules_of
+from crispmap.functional.conventions import SLACK, Convention, Reduction, check_reduction, rules_of
 from crispmap.functional.lengths import Length, PixelSize, rulers
 from crispmap.functional.morphology import forward_boundary, inner_boundary
 from crispmap.functional.nearest import UNIT, Spacing, squared_distance_to
@@ -103,6 +103,7 @@ def boundary_counts(
     *,
     pixel_size: PixelSize | None = None,
     rows: slice = ALL,
+    cols: slice = ALL,
 ) -> BoundaryCounts:
     """Counts the boundary pixels of each image and those that the other mask's boundary confirms.
 
@@ -114,6 +115,7 @@ def boundary_counts(
         valid: Bool, shape (N, H, W), false at ignored pixels.
         pixel_size: Metres down and to the right; tolerances in metres need it.
         rows: Whose boundary pixels to count; the others lend their boundaries only.
+        cols: Whose boundary pixels to count, likewise.
 
     Returns:
         The counts; `boundary_f1` makes scores of them.
@@ -129,8 +131,8 @@ def boundary_counts(
     counts = BoundaryCounts(at_each, total, at_each.clone(), total.clone())
     lengths = [rules.resolve(tolerance, (height, width)) for tolerance in tolerances]
     for ruler in rulers(lengths, pixel_size):
-        cap = max(ruler.tolerances)
-        found = boundary_distances(pred, truth, convention, valid, cap=cap, spacing=ruler.spacing, rows=rows)
+        cap = max(ruler.tolerances) * (1 + SLACK)
+        found = boundary_distances(pred, truth, convention, valid, cap=cap, spacing=ruler.spacing, rows=rows, cols=cols)
         for squared, at, matched, all_of_it in (
             (found.pred, found.pred_at, counts.matched_predicted, counts.predicted),
             (found.true, found.true_at, counts.matched_true, counts.true),
@@ -161,7 +163,7 @@ def boundary_match(
     check_masks(*masks[:2], masks[3])
     (ruler,) = rulers([rules.resolve(tolerance, (pred.shape[0], pred.shape[1]))], pixel_size)
     (bound,) = ruler.tolerances
-    found = boundary_distances(*masks, cap=bound, spacing=ruler.spacing)
+    found = boundary_distances(*masks, cap=bound * (1 + SLACK), spacing=ruler.spacing)
     pred_edge, true_edge = (edge[0] for edge in boundaries(*masks))
     confirmed, missed = torch.zeros_like(pred_edge), torch.zeros_like(true_edge)
     confirmed[pred_edge] = rules.matches(found.pred, bound)
@@ -185,7 +187,10 @@ def boundary_scores(
     Returns:
         Each of shape (T,), in [0, 1]; under *csurka* NaN where no image has a score.
     """
-    if (reduction or rules_of(convention).reduction) == "pooled":
+    rules = rules_of(convention)
+    if reduction is not None:
+        check_reduction(reduction)
+    if (reduction or rules.reduction) == "pooled":
         counts = BoundaryCounts(*(count.sum(0, keepdim=True) for count in counts))
     return BoundaryScores(*(score.nanmean(0) for score in boundary_scores_per_image(counts, convention)))
 

@@ -31,6 +31,8 @@ from crispmap.functional.lengths import Length
 Convention = Literal["csurka", "davis", "pixels"]
 Reduction = Literal["image", "pooled"]
 
+SLACK = 1e-9  # by how much of itself a squared distance may be off
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -54,8 +56,9 @@ class Rules:
         return on_image
 
     def matches(self, squared: Tensor, tolerance: float) -> Tensor:
-        """Which squared distances are within a tolerance."""
-        return squared < tolerance**2 if self.strict else squared <= tolerance**2
+        """Which squared distances are within a tolerance; one equal to it but for rounding (0.1 m · 3, 0.3 m) is equal."""
+        bound = tolerance**2
+        return squared < bound * (1 - SLACK) if self.strict else squared <= bound * (1 + SLACK)
 
 
 _RULES: dict[Convention, Rules] = {
@@ -63,6 +66,15 @@ _RULES: dict[Convention, Rules] = {
     "davis": Rules(False, False, False, "image", True, 1.0, 0.0, Length(0.008, "diagonal")),
     "pixels": Rules(True, False, False, "pooled", False, 1.0, 0.0, Length(3.0)),
 }
+
+
+def check_reduction(reduction: Reduction) -> None:
+    """Checks that it is one.
+
+    Raises:
+        SettingError: If it is not.
+    """
+    check_choice("reduction", reduction, Reduction)
 
 
 def rules_of(convention: Convention) -> Rules:

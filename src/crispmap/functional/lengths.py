@@ -28,6 +28,10 @@ class Length:
     value: float
     unit: Literal["px", "m", "diagonal"] = "px"
 
+    def __post_init__(self) -> None:
+        if not 0 < self.value < math.inf:
+            raise SettingError(f"a length is {self.value:g} {self.unit}; give a number greater than 0")
+
     @classmethod
     def of(cls, given: "float | str | Length", name: str = "length") -> "Length":
         """Reads ``3`` and ``"3px"`` (pixels), ``"1.5m"`` (metres) and ``"0.75%"`` (of the diagonal).
@@ -41,8 +45,8 @@ class Length:
         """
         if isinstance(given, Length):
             return given
-        match = _TEXT.fullmatch(given if isinstance(given, str) else f"{given!r}px")
-        if match is None or float(match[1]) == 0:
+        match = _TEXT.fullmatch(given if isinstance(given, str) else f"{float(given)!r}px")
+        if match is None or not 0 < float(match[1]) < math.inf:
             raise SettingError(
                 f"{name} is {given}; give a length greater than 0: pixels (3px), metres (1.5m) or part of the "
                 "diagonal (0.75%)"
@@ -67,7 +71,10 @@ class Length:
         if self.unit == "diagonal":
             raise SettingError(f"a length is {self} of a diagonal; take it `on` an image first")
         if pixel_size is None:
-            raise SettingError(f"a length is {self}, but the ground resolution is not known; give it in pixels, or the resolution")
+            raise SettingError(
+                f"a length is {self}, but the ground resolution is not known; give it in pixels, or the resolution"
+            )
+        check_pixel_size(pixel_size)
         # 0.6 m are 2 pixels of 0.3 m, not 2 and the last bit of a double
         down, right = (round(self.value / size, 9) for size in _evened(pixel_size))
         return down, right
@@ -98,6 +105,16 @@ def rulers(lengths: Sequence[Length], pixel_size: PixelSize | None = None) -> li
         spacing = pixel_size if kind and pixel_size is not None else (1.0, 1.0)
         found.append(Ruler(spacing, tuple(lengths[i].value if kind else measured[i][0] for i in places), places))
     return found
+
+
+def check_pixel_size(pixel_size: PixelSize | None) -> None:
+    """Checks that both sides of a pixel, if they are given, are lengths.
+
+    Raises:
+        SettingError: If they are not.
+    """
+    if pixel_size is not None and not all(0 < side < math.inf for side in pixel_size):
+        raise SettingError(f"pixel_size is {pixel_size}; give metres down and to the right, both greater than 0")
 
 
 def _evened(pixel_size: PixelSize) -> PixelSize:

@@ -4,7 +4,7 @@ Of both masks the boundary pixels are taken (*csurka*'s: foreground beside backg
 each the Euclidean distance to the nearest boundary pixel of the other mask. That is what MONAI's
 ``compute_hausdorff_distance`` and ``compute_average_surface_distance(symmetric=True)`` compute.
 
-*Empty.* Neither side has a boundary: NaN. One side has none: ∞.
+*Empty.* Neither side has a boundary: NaN. One side has none: ∞ (MONAI's percentiles are NaN there).
 """
 
 import math
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from crispmap.errors import SettingError
 from crispmap.functional.boundary_score import BoundaryDistances
+from crispmap.functional.region_score import quotient
 
 
 class Histogram(NamedTuple):
@@ -101,7 +102,7 @@ def mean_surface_distance(distances: SurfaceDistances, cap: float = math.inf) ->
 def beyond_cap(distances: SurfaceDistances) -> Tensor:
     """The share of boundary pixels with no other boundary within the cap, a float64 scalar; NaN if there are none."""
     far = sum(side.pixels[side.squared.isinf()].sum() for side in distances)
-    return torch.as_tensor(far / sum(side.pixels.sum() for side in distances)).double()
+    return quotient(torch.as_tensor(far), torch.as_tensor(sum(side.pixels.sum() for side in distances)))
 
 
 def check_percentile(percentile: float) -> float:

@@ -8,11 +8,10 @@ from typing import Literal
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._checks import check_choice
 from crispmap.functional.band_score import BandCounts, band_width, boundary_iou, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_counts, boundary_scores_per_image
-from crispmap.functional.conventions import Convention, Reduction, rules_of
-from crispmap.functional.lengths import Length, PixelSize, rulers
+from crispmap.functional.conventions import Convention, Reduction, check_reduction, rules_of
+from crispmap.functional.lengths import Length, PixelSize, check_pixel_size, rulers
 from crispmap.functional.outline_score import (
     CornerCounts,
     PerimeterCounts,
@@ -137,22 +136,3 @@ class RatioMeasure(Measure):
         if self.of == "perimeter":
             return perimeter_ratio(PerimeterCounts(*sums))
         return corner_ratio(CornerCounts(*sums))
-
-
-def check_reduction(reduction: Reduction) -> None:
-    """Checks that it is one.
-
-    Raises:
-        SettingError: If it is not.
-    """
-    check_choice("reduction", reduction, Reduction)
-
-
-def check_pixel_size(pixel_size: PixelSize | None) -> None:
-    """Checks that both sides of a pixel, if they are given, are lengths.
-
-    Raises:
-        SettingError: If they are not.
-    """
-    if pixel_size is not None and not all(0 < side < math.inf for side in pixel_size):
-        raise SettingError(f"pixel_size is {pixel_size}; give metres down and to the right, both greater than 0")

@@ -10,8 +10,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from crispmap.functional.boundary_score import boundary_distances
-from crispmap.functional.conventions import Reduction
-from crispmap.functional.lengths import PixelSize
+from crispmap.functional.conventions import Reduction, check_reduction
+from crispmap.functional.lengths import PixelSize, check_pixel_size
 from crispmap.functional.nearest import UNIT
 from crispmap.functional.surface_score import (
     Histogram,
@@ -22,7 +22,6 @@ from crispmap.functional.surface_score import (
 )
 from crispmap.metrics._binary import Masks, binary_masks, check_threshold, class_masks
 from crispmap.metrics._counts import Average, add_identity, check_classes, image_mean, mean_of, without_ignored
-from crispmap.metrics._measures import check_pixel_size, check_reduction
 
 
 class _SurfaceMetric(Metric):
@@ -47,16 +46,19 @@ class _SurfaceMetric(Metric):
         if reduction == "image":
             for name in ("score_sum", "images"):
                 self.add_state(name, torch.zeros(classes, dtype=torch.int64), dist_reduce_fx="sum")
-        else:  # which distances there are, how many of each, and of which side of which class
+        else:  # which squared distances there are (their bits: casts of a model to half precision leave integers
+            # alone), how many of each, and of which side of which class
             for name in ("squared", "pixels", "place"):
                 self.add_state(name, [], dist_reduce_fx="cat")
 
     def _add(self, place: int, masks: Masks) -> None:
         """Adds the masks of a class."""
+        if not len(masks.pred):
+            return
         found = boundary_distances(masks.pred, masks.truth, "csurka", masks.valid, spacing=self.pixel_size or UNIT)
         if self.reduction == "pooled":
             for side, histogram in enumerate(SurfaceDistances.of(found)):
-                self.squared.append(histogram.squared)
+                self.squared.append(histogram.squared.view(torch.int64))
                 self.pixels.append(histogram.pixels)
                 self.place.append(torch.full_like(histogram.pixels, 2 * place + side))
             return
@@ -70,12 +72,21 @@ class _SurfaceMetric(Metric):
             return mean_of([getattr(self, name) for name in ("score_sum", "images")])
         if isinstance(self.squared, list) and not self.squared:
             return torch.full((self.classes,), math.nan, dtype=torch.float64, device=self.device)
-        squared, pixels, place = (dim_zero_cat(getattr(self, name)) for name in ("squared", "pixels", "place"))
+        bits, pixels, place = (dim_zero_cat(getattr(self, name)) for name in ("squared", "pixels", "place"))
+        squared = bits.view(torch.float64)
         sides = [Histogram.joined([Histogram(squared[here], pixels[here])]) for here in _each(place, 2 * self.classes)]
         return torch.stack([self._score(SurfaceDistances(*sides[i : i + 2])) for i in range(0, len(sides), 2)])
 
     def _score(self, distances: SurfaceDistances) -> Tensor:
         raise NotImplementedError
+
+    def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
+        if (
+            self.reduction == "pooled" and not self.squared
+        ):  # of a process without images torchmetrics would send floats
+            for name in ("squared", "pixels", "place"):
+                getattr(self, name).append(torch.zeros(0, dtype=torch.int64, device=self.device))
+        super()._sync_dist(*args, **kwargs)
 
 
 def _finite(scores: list[Tensor]) -> Tensor:
