@@ -56,7 +56,7 @@ class Rules:
         return on_image
 
     def matches(self, squared: Tensor, tolerance: float) -> Tensor:
-        """Which squared distances are within a tolerance; one equal to it but for rounding (0.1 m · 3, 0.3 m) is equal."""
+        """Which squared distances are within a tolerance; equal but for rounding (0.3 m, and 3 · 0.1 m) is equal."""
         bound = tolerance**2
         return squared < bound * (1 - SLACK) if self.strict else squared <= bound * (1 + SLACK)
 

@@ -45,7 +45,7 @@ class Length:
         """
         if isinstance(given, Length):
             return given
-        match = _TEXT.fullmatch(given if isinstance(given, str) else f"{float(given)!r}px")
+        match = _TEXT.fullmatch(given if isinstance(given, str) else f"{given}px")
         if match is None or not 0 < float(match[1]) < math.inf:
             raise SettingError(
                 f"{name} is {given}; give a length greater than 0: pixels (3px), metres (1.5m) or part of the "

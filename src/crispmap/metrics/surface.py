@@ -81,9 +81,7 @@ class _SurfaceMetric(Metric):
         raise NotImplementedError
 
     def _sync_dist(self, *args: Any, **kwargs: Any) -> None:
-        if (
-            self.reduction == "pooled" and not self.squared
-        ):  # of a process without images torchmetrics would send floats
+        if self.reduction == "pooled" and not self.squared:  # a process without images would send floats
             for name in ("squared", "pixels", "place"):
                 getattr(self, name).append(torch.zeros(0, dtype=torch.int64, device=self.device))
         super()._sync_dist(*args, **kwargs)
