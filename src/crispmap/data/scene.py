@@ -1,18 +1,19 @@
 """A scene: an image with its labels, of which any window can be read as a training sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.data.labels import Label
+from crispmap.data.compound import RasterPart
+from crispmap.data.labels import IGNORED, Label
 from crispmap.geo.raster import Nodata, Raster, Window
 from crispmap.geo.resample import resample
 from crispmap.geo.vector import Footprints
 
-IGNORED = 255
+__all__ = ["IGNORED", "Region", "Sample", "Scene"]
 
 
 class Sample(NamedTuple):
@@ -20,7 +21,8 @@ class Sample(NamedTuple):
 
     Attributes:
         image: (bands, height, width) float32 in the units of the file, NaN where there is no data.
-        label: (height, width) uint8: 1 the class, 0 the rest, 255 ignored.
+        label: (height, width) uint8: 1 the class, 0 the rest, 255 ignored; of labels with several classes, 0 the
+            first of them, 1 the second and so on.
     """
 
     image: NDArray[np.float32]
@@ -49,7 +51,7 @@ class Scene:
         """Reads a window and brings it to a shape.
 
         What is nodata, outside the image or outside the area is ignored. A pixel belongs to the class if at
-        least half of its known ground does.
+        least half of its known ground does; of several classes, to that which has most of it.
         """
         pixels, valid = self.image.read(window, self.nodata)
         mask, known = self.label.read(window)
@@ -58,8 +60,13 @@ class Scene:
             known &= self.area.burn(self.image, window)
         image, seen = resample(pixels, valid, shape)
         image[:, ~seen] = np.nan
-        share, sure = resample(mask[None], known, shape)
-        return Sample(image, np.where(sure & seen, share[0] >= 0.5, IGNORED).astype(np.uint8))
+        shares, sure = resample(mask.reshape(-1, *known.shape), known, shape)
+        number = shares[0] >= 0.5 if mask.ndim == 2 else shares.argmax(axis=0)
+        return Sample(image, np.where(sure & seen, number, IGNORED).astype(np.uint8))
+
+    def part(self, window: Window) -> "Scene":
+        """The scene inside a window, which lies inside the image; of the rest nothing is seen."""
+        return replace(self, image=RasterPart.cut(self.image, window), label=_LabelPart(self, window))
 
     def side(self, size: int) -> int:
         """How many of the image's own pixels a window covers that the network sees with ``size`` pixels."""
@@ -72,6 +79,26 @@ class Scene:
         if self.area is None:
             return anchors
         return np.asarray(anchors[self.area.cover(self.image, anchors)])
+
+
+@dataclass(frozen=True)
+class _LabelPart:
+    """What a scene knows inside a window."""
+
+    scene: Scene
+    inside: Window
+
+    def read(self, window: Window) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The class and where it is known, as the scene's label has them; beyond the part nothing is known."""
+        place = Window(self.inside.row + window.row, self.inside.col + window.col, window.height, window.width)
+        mask, known = self.scene.label.read(place)
+        seen = np.zeros_like(known)
+        seen[place.intersection(self.inside).slices_in(place)] = True
+        return mask & seen, known & seen
+
+    def anchors(self) -> NDArray[np.int64]:
+        """Those of the scene, which is looked through only once for all of its parts."""
+        return Region(self.scene, self.inside).anchors - (self.inside.row, self.inside.col)
 
 
 @dataclass(frozen=True)
