@@ -64,12 +64,41 @@ def fit(settings: FitSettings) -> FitResult:
     Raises:
         CrispmapError: If settings or data cannot work; nothing has been written then.
     """
+    build_loss(settings.loss)  # mistakes in it show before labels are looked through
+    check_trainer_arguments(settings.trainer)
+    return fit_regions(settings, *find_regions(settings))
+
+
+def fit_regions(
+    settings: FitSettings,
+    train: list[Region],
+    val: list[Region],
+    *,
+    start: Path | None = None,
+    stop: int | None = None,
+    monitor: str = "iou",
+) -> FitResult:
+    """Does what `fit` does, on ground that has been found, and the whole way or a part of it.
+
+    A run in parts, each started from the last checkpoint of the one before, gives the same weights as one that was
+    never stopped: learning rate, loss schedule and samples follow from the step alone.
+
+    Args:
+        settings: Of the whole run.
+        train: Where training windows may lie, of `find_regions`.
+        val: What validation covers.
+        start: A run's checkpoints/last.ckpt to go on from, weights, optimiser and position; from step 0 without it.
+        stop: The step after which to stop, the end of an epoch; the end of the run by default.
+        monitor: The validation metric by which the best checkpoint is kept.
+
+    Raises:
+        CrispmapError: If settings or data cannot work.
+    """
     loss = build_loss(settings.loss)
     check_trainer_arguments(settings.trainer)
-    train, val = find_regions(settings)
-    if settings.model.weights is not None:
+    if settings.model.weights is not None and start is None:
         log.info("looking for the pretrained weights '%s'", settings.model.weights)
-    spec, model = _model(settings, train)
+    spec, model = _model(settings, train, start)
     task = SegmentationTask(
         model,
         loss,
@@ -105,10 +134,12 @@ def fit(settings: FitSettings) -> FitResult:
     )
     folder = run / "checkpoints"
     best = ModelCheckpoint(
-        folder, "best", monitor="val/iou", mode="max", save_weights_only=True, enable_version_counter=False
+        folder, "best", monitor=f"val/{monitor}", mode="max", save_weights_only=True, enable_version_counter=False
     )
     last = ModelCheckpoint(folder, "last", enable_version_counter=False)  # with the optimiser, to go on from
-    _trainer(settings, [best, last]).fit(task, datamodule=data)
+    _trainer(settings, stop or settings.steps, [best, last]).fit(
+        task, datamodule=data, ckpt_path=start, weights_only=True
+    )
     if not best.best_model_path:
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
@@ -191,8 +222,11 @@ def find_regions(settings: FitSettings) -> tuple[list[Region], list[Region]]:
     return tuple([Region(s, s.image.window) for s in part] for part in (scenes, others))  # type: ignore[return-value]
 
 
-def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, SegmentationModel]:
+def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tuple[ModelSpec, SegmentationModel]:
     seed_everything(settings.seed, verbose=False)
+    if start is not None:
+        model = load_model(start).train()
+        return model.spec, model
     image = train[0].scene.image
     seen = [r.scene.image.resolution / r.scene.scale for r in train if r.scene.image.resolution]
     here: dict[str, Any] = {
@@ -202,14 +236,14 @@ def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, Segme
         "trained_resolution": float(np.median(seen)) if seen else None,
     }
     if settings.init is not None:
-        start = load_model(settings.init)
-        if (start.spec.bands, start.spec.dtype) != (len(image.bands), image.dtype):
+        model = load_model(settings.init).train()
+        if (model.spec.bands, model.spec.dtype) != (len(image.bands), image.dtype):
             raise SettingError(
-                f"{settings.init} was trained on {start.spec.bands} bands of {start.spec.dtype}, but {image.path.name} "
+                f"{settings.init} was trained on {model.spec.bands} bands of {model.spec.dtype}, but {image.path.name} "
                 f"has {len(image.bands)} of {image.dtype}; leave out --init"
             )
-        start.spec = replace(start.spec, **here)
-        return start.spec, start
+        model.spec = replace(model.spec, **here)
+        return model.spec, model
     statistics = measure([region.scene for region in train], settings.seed)
     spec = ModelSpec(
         architecture=settings.model.architecture,
@@ -224,7 +258,7 @@ def _model(settings: FitSettings, train: list[Region]) -> tuple[ModelSpec, Segme
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
-def _trainer(settings: FitSettings, checkpoints: list[ModelCheckpoint]) -> Trainer:
+def _trainer(settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint]) -> Trainer:
     callbacks: list[Callback] = [*checkpoints, ProgressLines(), JaggednessGuard()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
@@ -239,7 +273,7 @@ def _trainer(settings: FitSettings, checkpoints: list[ModelCheckpoint]) -> Train
             "num_sanity_val_steps": 0,
         }
         | settings.trainer,
-        max_steps=settings.steps,
+        max_steps=stop,
         max_epochs=-1,
         reload_dataloaders_every_n_epochs=1,
         logger=[

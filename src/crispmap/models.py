@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from crispmap.errors import InputError, ModelError, SettingError
 from crispmap.geo.raster import Raster
+from crispmap.settings import ModelSettings
 
 MODEL_FILE = "model.pt"
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
@@ -143,6 +144,55 @@ def load_model(path: str | Path) -> SegmentationModel:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{file} does not hold a network that can be built here: {reason}") from error
     return model.eval()
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """What a network costs, whatever the machine.
+
+    Attributes:
+        parameters: That training moves.
+        multiply_adds: Of one pass forward: convolutions, matrix products and attention, not the cheap rest.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def network_cost(settings: ModelSettings, *, bands: int = 3, classes: int = 1, side: int = 512) -> NetworkCost:
+    """Counts a network's parameters and what it multiplies, without computing anything.
+
+    Args:
+        settings: Which network.
+        bands: Of the image.
+        classes: Of the logits.
+        side: Of the image, in pixels.
+
+    Raises:
+        SettingError: If there is no such network.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    spec = ModelSpec(
+        settings.architecture,
+        settings.encoder,
+        bands=bands,
+        dtype="uint8",
+        mean=(0.0,) * bands,
+        std=(1.0,) * bands,
+        window=side,
+        decoder_channels=tuple(settings.decoder_channels),
+        classes=tuple(str(i) for i in range(classes)),
+    )
+    try:
+        with torch.device("meta"):
+            network = _network(spec, None)
+    except SettingError:  # transformers of the library read tensors while they are built, and meta tensors hold nothing
+        network = _network(spec, None).to("meta")
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad(), torch.device("meta"):
+        network.eval()(torch.empty(1, bands, side, side))
+    return NetworkCost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)
 
 
 def _spec(content: dict[str, Any]) -> ModelSpec:

@@ -3,6 +3,7 @@
 Free of torch, so that ``--help`` is.
 """
 
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,40 @@ class ModelSettings:
     encoder: str = "resnet18"
     weights: str | None = None
     decoder_channels: list[int] = field(default_factory=list)
+
+
+# The family behind `--network`: names for what is worth trying, each a different trade of quality for time.
+NETWORKS = {
+    "small": ModelSettings("Unet", "tu-resnet10t", decoder_channels=[128, 64, 32, 24, 16]),
+    "unet-resnet18": ModelSettings("Unet", "resnet18"),
+    "unet-resnet34": ModelSettings("Unet", "resnet34"),
+    "unet-resnet50": ModelSettings("Unet", "resnet50"),
+    "unet-vgg16": ModelSettings("Unet", "vgg16_bn"),
+    "unet-densenet121": ModelSettings("Unet", "densenet121"),
+    "unet-inceptionresnetv2": ModelSettings("Unet", "inceptionresnetv2"),
+    "unet-efficientnet-b3": ModelSettings("Unet", "efficientnet-b3"),
+    "unetplusplus-resnet34": ModelSettings("UnetPlusPlus", "resnet34"),
+    "manet-resnet34": ModelSettings("MAnet", "resnet34"),
+    "segformer-b2": ModelSettings("Segformer", "mit_b2"),
+    "upernet-convnext-tiny": ModelSettings("UPerNet", "tu-convnext_tiny"),
+}
+
+
+def network(name: str) -> ModelSettings:
+    """The settings of a network of the family, to be trained from scratch.
+
+    Args:
+        name: Such as "small" or "unet-vgg16"; a key of `NETWORKS`.
+
+    Returns:
+        Settings of one's own, free to be changed.
+
+    Raises:
+        SettingError: If there is no network of that name.
+    """
+    if name not in NETWORKS:
+        raise SettingError(f"no network '{name}'; there are {', '.join(NETWORKS)} (see crispmap networks)")
+    return deepcopy(NETWORKS[name])
 
 
 @dataclass

@@ -51,6 +51,7 @@ class SegmentationTask(LightningModule):
         self.total_steps = total_steps
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.seed = torch.initial_seed()
         self.val_metrics = MetricCollection(
             {
                 "val/iou": BinaryIoU(ignore_index=IGNORED),
@@ -59,6 +60,11 @@ class SegmentationTask(LightningModule):
             },
             compute_groups=False,
         )
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Makes what dropout drops a function of seed and epoch, so that a run goes on from a checkpoint unchanged."""
+        if batch_idx == 0:
+            torch.manual_seed(self.seed + self.current_epoch)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step of the optimiser."""
@@ -91,6 +97,12 @@ class SegmentationTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `crispmap.models.load_model` needs to predict with the checkpoint."""
         checkpoint["crispmap"] = asdict(self.model.spec)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Mends the count of logged steps."""
+        # Lightning adds one to it, for checkpoints that were written before a step was counted; most come after.
+        state = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]
+        state["_batches_that_stepped"] = checkpoint["global_step"] - 1
 
 
 def _ignoring(loss: nn.Module) -> nn.Module:

@@ -7,34 +7,74 @@ from typing import Any
 import yaml
 
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
-from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings
+from crispmap.errors import SettingError
+from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings, network
 
 _EXAMPLE = """
 crispmap fit --images ortho/ --labels buildings.gpkg --out runs/first
+crispmap fit --images ortho/ --labels buildings.gpkg --out runs/vgg --network unet-vgg16 --model.weights imagenet
 crispmap fit --config runs/first/config.yaml --model.encoder resnet34 --out runs/second
 crispmap fit --images ortho/ --labels masks/ --out runs/boundary --loss crispmap.BoundaryLoss --loss.theta 7
 """
 
 
-class _FitParser(CommandParser):
-    """Takes a loss as Lightning's command line does, without importing it yet."""
+class FitParser(CommandParser):
+    """Takes the fields of `FitSettings`, a network by its name, and a loss as Lightning's command line does.
+
+    Neither the loss nor the network is imported yet.
+
+    Args:
+        command: The command's name.
+        summary: What it does, in a sentence.
+        example: Lines shown under "example:" at the end of the help.
+    """
+
+    def __init__(self, command: str = "", summary: str = "", example: str = "", **settings: Any) -> None:
+        super().__init__(command, summary, example, **settings)
+        if command:  # jsonargparse makes parsers of this class for its own ends, too
+            self.add_argument("--config", action="config", help="a YAML file with any of these settings")
+            self.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
+            self.add_argument("--network", metavar="NAME", help="architecture, encoder and decoder by the name that "
+                              "`crispmap networks` shows; --model.* flags change it")  # fmt: skip
+            self.add_class_arguments(FitSettings, None)
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
         """Parses the arguments."""
-        return super().parse_args(gather_loss(args or []), *more, **settings)
+        return super().parse_args(gather_loss(name_network(args or [])), *more, **settings)
 
 
 def build_parser() -> CommandParser:
     """What the command takes: the fields of `FitSettings`, each as a flag and as a key of a YAML file."""
-    parser = _FitParser(
+    return FitParser(
         "fit",
         "Trains a network on imagery with labels (masks or polygons) and writes a run folder to predict with.",
         _EXAMPLE,
     )
-    parser.add_argument("--config", action="config", help="a YAML file with any of these settings")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
-    parser.add_class_arguments(FitSettings, None)
-    return parser
+
+
+def name_network(args: Sequence[str]) -> list[str]:
+    """Turns ``--network NAME`` into the ``--model.*`` flags that it stands for, before any such flag that was given."""
+    rest: list[str] = []
+    name: str | None = None
+    place: int | None = None
+    arguments = iter(args)
+    for argument in arguments:
+        flag, equals, text = argument.partition("=")
+        if flag == "--network":
+            name = text if equals else next(arguments, "")
+        if place is None and (flag == "--network" or flag.startswith("--model")):
+            place = len(rest)
+        if flag != "--network":
+            rest.append(argument)
+    if name is None or place is None:
+        return rest
+    model = network(name)
+    rest[place:place] = [
+        f"--model.architecture={model.architecture}",
+        f"--model.encoder={model.encoder}",
+        f"--model.decoder_channels={json.dumps(model.decoder_channels)}",
+    ]
+    return rest
 
 
 def gather_loss(args: Sequence[str]) -> list[str]:
@@ -62,11 +102,17 @@ def gather_loss(args: Sequence[str]) -> list[str]:
     return [*rest, f"--loss={json.dumps(loss)}"] if loss else rest
 
 
-def run(args: Any) -> None:
-    """Checks the paths, then trains."""
-    given = args.as_dict()
-    given.pop("config")
-    overwrite = given.pop("overwrite")
+def fit_settings(given: dict[str, Any]) -> FitSettings:
+    """Settings from parsed arguments, their paths checked.
+
+    Raises:
+        InputError: If a path is not there.
+        SettingError: If a setting cannot be.
+    """
+    if given.pop("network") is not None:  # a flag has become --model.* flags long before
+        raise SettingError(
+            "a YAML file cannot name a network; write its model: architecture, encoder, decoder_channels"
+        )
     nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
     settings = FitSettings(**given | {name: kind(**given[name]) for name, kind in nested.items()})
     existing_path(settings.images, "images")
@@ -74,6 +120,15 @@ def run(args: Any) -> None:
     for name in ("val_images", "val_labels", "area", "init"):
         if (path := getattr(settings, name)) is not None:
             existing_path(path, f"--{name.replace('_', '-')}")
+    return settings
+
+
+def run(args: Any) -> None:
+    """Checks the paths, then trains."""
+    given = args.as_dict()
+    given.pop("config")
+    overwrite = given.pop("overwrite")
+    settings = fit_settings(given)
     free_path(settings.out, overwrite=overwrite)
 
     from crispmap.fit import fit

@@ -1,0 +1,137 @@
+"""Training branches: one after the other here, or side by side in processes of their own, one a device."""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crispmap.data.scene import Region
+from crispmap.errors import CrispmapError, SettingError
+from crispmap.fit import fit_regions
+from crispmap.settings import FitSettings
+
+Ground = tuple[list[Region], list[Region]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One branch to train.
+
+    Attributes:
+        name: Of the branch.
+        settings: With its folder and its loss.
+        start: The checkpoint that it goes on from.
+        stop: The step after which it ends.
+        metric: By which its best model is kept.
+    """
+
+    name: str
+    settings: FitSettings
+    start: Path | None
+    stop: int
+    metric: str
+
+    def run(self, ground: Ground) -> None:
+        """Trains it."""
+        fit_regions(self.settings, *ground, start=self.start, stop=self.stop, monitor=self.metric)
+
+
+def one_by_one(jobs: Sequence[Job], ground: Ground) -> Iterator[tuple[Job, float]]:
+    """Trains branches in turn; yields each with its seconds as it ends."""
+    for job in jobs:
+        began = time.monotonic()
+        job.run(ground)
+        yield job, time.monotonic() - began
+
+
+def side_by_side(jobs: Sequence[Job], devices: int) -> Iterator[tuple[Job, float]]:
+    """Trains branches in processes of their own, one a device; yields each with its seconds as it ends.
+
+    What a process prints goes to a log beside the branch's folder. No process outlives this one, however it ends: each
+    leaves when the pipe from here closes.
+
+    Raises:
+        SettingError: If there are fewer GPUs than asked for.
+        CrispmapError: If a branch ends with one.
+        RuntimeError: If a branch ends otherwise than well; the others are stopped.
+    """
+    waiting = list(jobs)
+    free = list(range(devices))
+    running: dict[int, tuple[Job, subprocess.Popen[bytes], float]] = {}
+    _check_devices(jobs, devices)
+    try:
+        while waiting or running:
+            while waiting and free:
+                job, device = waiting.pop(0), free.pop(0)
+                running[device] = (job, _launch(job, device, devices), time.monotonic())
+            for device, (job, process, began) in list(running.items()):
+                if process.poll() is not None:
+                    del running[device]
+                    free.append(device)
+                    _let_go(process)
+                    _complain_of(job, process.returncode)
+                    yield job, time.monotonic() - began
+            time.sleep(0.1)
+    finally:
+        for _, process, _ in running.values():
+            process.kill()
+            _let_go(process)
+
+
+def _on_gpus(settings: FitSettings) -> bool:
+    return settings.trainer.get("accelerator", "auto") != "cpu" and torch.cuda.is_available()
+
+
+def _check_devices(jobs: Sequence[Job], devices: int) -> None:
+    if any(_on_gpus(job.settings) for job in jobs) and torch.cuda.device_count() < devices:
+        raise SettingError(f"--devices is {devices}, but there are {torch.cuda.device_count()} GPUs")
+
+
+def _launch(job: Job, device: int, devices: int) -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    trainer: dict[str, Any] = job.settings.trainer
+    if _on_gpus(job.settings):
+        trainer = trainer | {"devices": [device]}
+    else:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
+    job = replace(job, settings=replace(job.settings, trainer=trainer))
+    with _log_of(job).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "crispmap.weight_search"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+        )
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps(job))
+    process.stdin.flush()  # and left open: its end is the sign to leave
+    return process
+
+
+def _let_go(process: subprocess.Popen[bytes]) -> None:
+    process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _log_of(job: Job) -> Path:
+    out = job.settings.out
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out.with_name(f"{out.name}.log")
+
+
+def _complain_of(job: Job, status: int) -> None:
+    if status == 0:
+        return
+    last = (_log_of(job).read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
+    if status == 2:
+        raise CrispmapError(f"branch {job.name}: {last}")
+    raise RuntimeError(f"branch {job.name} ended with status {status} ({last}); see {_log_of(job)}")
