@@ -19,7 +19,11 @@ COMMANDS = {
     "fit": "train a network on imagery with labels",
     "predict": "map rasters: probability, mask and footprints",
     "evaluate": "compare predicted masks with the truth",
+    "compare": "train several losses on equal terms and say which is better, and how sure that is",
     "suggest-theta": "measure how far labels lie off, and the boundary loss's θ for them",
+    "check-data": "look through a published dataset: what is there, what is missing",
+    "networks": "list the networks that fit knows by name, and what each costs",
+    "search-weight": "train with the boundary weight that does best on validation, searched for on the way",
     "demo": "all of it at once, on data it makes itself, with a report",
 }
 

@@ -1,0 +1,190 @@
+"""The runs of a comparison: each in a folder of its own, skipped when finished, its failure written down."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crispmap.compare.cost import median_step, step_ends
+from crispmap.compare.measure import Counts, Tile, count, examine
+from crispmap.compare.plan import Plan, Run
+from crispmap.errors import SettingError
+from crispmap.fit import fit, validations
+from crispmap.models import SegmentationModel, load_model
+from crispmap.settings import FitSettings
+from crispmap.whole import clear, whole_file
+
+log = logging.getLogger("crispmap")
+
+Train = Callable[[FitSettings], Any]
+
+STATE_FILE = "run.json"
+COUNTS_FILE = "counts.json"
+WEIGHTS_FILE = "last.pt"
+
+
+@dataclass(frozen=True)
+class State:
+    """What is written down of a run when it ends.
+
+    Attributes:
+        settings: What `fit` was told, without the run's folder and the loader's processes.
+        finished: Whether it went to its end.
+        seconds: That training took.
+        step_ms: Median time of a step.
+        steps: Steps at which the network was validated.
+        curves: The validation metrics at these, by name.
+        error: Why it failed, in a line.
+        trace: Where.
+    """
+
+    settings: dict[str, Any]
+    finished: bool
+    seconds: float = 0.0
+    step_ms: float | None = None
+    steps: Sequence[float] = ()
+    curves: dict[str, list[float]] | None = None
+    error: str = ""
+    trace: str = ""
+
+
+def state_of(run: Run) -> State | None:
+    """What is known of a run; None if it has not ended yet."""
+    path = run.folder / STATE_FILE
+    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def check_older(plan: Plan) -> None:
+    """Checks that the runs that are finished in the plan's folder were made as it says.
+
+    Raises:
+        SettingError: If one was made with other settings.
+    """
+    for run in plan.runs():
+        state, wanted = state_of(run), _essence(plan.settings(run))
+        if state is not None and state.finished and state.settings != wanted:
+            key = next(key for key in wanted if state.settings.get(key) != wanted[key])
+            raise SettingError(
+                f"{run.folder} holds a finished run with {key} {state.settings.get(key)}, but {wanted[key]} is asked "
+                "for; runs of one comparison have the same settings: give them, or another --out"
+            )
+
+
+def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train = fit) -> None:
+    """Trains what is not finished, seed by seed, and counts on the tiles what is not counted.
+
+    A run that fails is written down and the next one begun; called again, it is tried again.
+
+    Args:
+        plan: What is compared.
+        tiles: The validation ground.
+        train: What makes a run of its settings.
+    """
+    runs = plan.runs()
+    waiting = [run for run in runs if not _finished(run)]
+    if len(waiting) < len(runs):
+        log.info("%d of %d runs are finished already", len(runs) - len(waiting), len(runs))
+    spent: list[float] = []
+    for run in runs:
+        if run in waiting:
+            left = f"; about {_duration(sum(spent) / len(spent) * (len(waiting) - len(spent)))} left" if spent else ""
+            log.info("\nrun %d of %d: %s, seed %d%s", runs.index(run) + 1, len(runs), run.method.name, run.seed, left)
+        start = time.perf_counter()
+        try:
+            if run in waiting:
+                _train(plan, run, train)
+            if _names(run) != [tile.name for tile in tiles]:
+                _count(run, tiles)
+        except Exception as error:  # whatever one run dies of, the others can do without it
+            _fail(plan, run, error)
+        if run in waiting:
+            spent.append(time.perf_counter() - start)
+
+
+def _finished(run: Run) -> bool:
+    state = state_of(run)
+    return state is not None and state.finished and (run.folder / WEIGHTS_FILE).exists()
+
+
+def _train(plan: Plan, run: Run, train: Train) -> None:
+    """Trains and keeps the last weights, so that nothing is chosen on the ground that is reported."""
+    settings = plan.settings(run)
+    clear(run.folder, [STATE_FILE, COUNTS_FILE, WEIGHTS_FILE])
+    start = time.perf_counter()
+    with step_ends() as ends:
+        train(settings)
+    seconds = time.perf_counter() - start
+    checkpoint = run.folder / "checkpoints" / "last.ckpt"
+    done = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+    if done != plan.steps:
+        raise SettingError(f"training ended at step {done} of {plan.steps}; runs are compared after equal steps")
+    with whole_file(run.folder / WEIGHTS_FILE) as path:
+        load_model(checkpoint).save(path)
+    clear(run.folder, ["checkpoints"])
+    rows = validations(run.folder)
+    curves = {key: [row[key] for row in rows] for key in rows[0] if key != "step"}
+    steps = [row["step"] for row in rows]
+    _write(run.folder / STATE_FILE, asdict(State(_essence(settings), True, seconds, median_step(ends), steps, curves)))
+
+
+def _count(run: Run, tiles: Sequence[Tile]) -> None:
+    clear(run.folder, [COUNTS_FILE])  # of other tiles
+    model = model_of(run)
+    counts = [count(examine(model, tile)) for tile in tiles]
+    content = {"tiles": [tile.name for tile in tiles], "counts": {k: [tile[k] for tile in counts] for k in counts[0]}}
+    _write(run.folder / COUNTS_FILE, content)
+
+
+def model_of(run: Run) -> SegmentationModel:
+    """The network of a finished run, with its last weights, where there is a GPU on it."""
+    return load_model(run.folder / WEIGHTS_FILE).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _fail(plan: Plan, run: Run, error: Exception) -> None:
+    line = " ".join(str(error).split()) or type(error).__name__
+    log.warning("%s, seed %d failed: %s", run.method.name, run.seed, line)
+    state = state_of(run) or State(_essence(plan.settings(run)), False)  # finished, if only counting failed
+    _write(run.folder / STATE_FILE, asdict(replace(state, error=line, trace=traceback.format_exc())))
+
+
+def counts_of(run: Run) -> Counts | None:
+    """The counts of a finished run, (tiles,) by name; None if there are none."""
+    state, path = state_of(run), run.folder / COUNTS_FILE
+    if state is None or not state.finished or not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))["counts"]
+    return {key: np.array(values, np.float64) for key, values in found.items()}
+
+
+def _names(run: Run) -> list[str]:
+    path = run.folder / COUNTS_FILE
+    return json.loads(path.read_text(encoding="utf-8"))["tiles"] if path.exists() else []
+
+
+def _essence(settings: FitSettings) -> dict[str, Any]:
+    """What makes a run what it is, in the types of JSON."""
+    plain = settings.plain()
+    plain.pop("out")
+    plain["data"].pop("workers")  # a window is the same whoever reads it
+    for name in ("images", "labels", "val_images", "val_labels", "area"):
+        plain[name] = plain[name] and str(Path(plain[name]).resolve())  # the same from wherever it is called
+    found: dict[str, Any] = json.loads(json.dumps(plain, default=str))
+    return found
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with whole_file(path) as part:
+        part.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

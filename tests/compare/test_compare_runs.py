@@ -1,0 +1,302 @@
+"""Runs: what they share, that they are not repeated, and that one that fails leaves the rest standing."""
+
+import csv
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import crispmap.compare.comparing as comparing
+from crispmap.compare import Plan
+from crispmap.compare.comparing import compare
+from crispmap.compare.cost import loss_costs, median_step, step_ends
+from crispmap.compare.measure import METRICS
+from crispmap.compare.runner import check_older, model_of, state_of
+from crispmap.data.scene import Region
+from crispmap.errors import InputError, SettingError
+from crispmap.fit import find_regions
+from crispmap.models import ModelSpec, SegmentationModel
+from crispmap.settings import DataSettings, FitSettings, ModelSettings
+from crispmap.task import SegmentationTask
+
+ENCODER = "timm-mobilenetv3_small_minimal_100"
+CHANNELS = (8, 8, 8, 8, 8)
+
+
+@pytest.fixture
+def plan(tmp_path, write_raster) -> Plan:
+    """Two scenes of bright squares on dark ground, thin networks."""
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        mask = np.zeros((96, 128), "uint8")
+        for row, col in rng.integers(0, (84, 116), (9, 2)):
+            mask[row : row + 12, col : col + 12] = 255
+        image = (rng.integers(20, 60, (3, 96, 128)) + 150 * (mask > 0)).astype("uint8")
+        write_raster(tmp_path / "images" / f"s{i}.tif", image)
+        write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    return Plan(
+        images,
+        masks,
+        tmp_path / "out",
+        val_images=images,
+        val_labels=masks,
+        losses="bce,surface",
+        seeds=2,
+        steps=2,
+        data=DataSettings(window=64, batch_size=2, workers=0),
+        model=ModelSettings(encoder=ENCODER, decoder_channels=list(CHANNELS)),
+        trainer={"precision": "32-true", "accelerator": "cpu"},
+    )
+
+
+class FakeTraining:
+    """Leaves what `fit` leaves, with weights that follow from the seed and the loss, at once."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, int]] = []
+        self.broken: str | None = None
+        self.ends_at: int | None = None
+
+    def __call__(self, settings: FitSettings) -> None:
+        loss = settings.out.parent.name
+        self.made.append((loss, settings.seed))
+        if loss == self.broken:
+            raise RuntimeError("out of\nmemory")
+        torch.manual_seed(settings.seed * 100 + len(loss))
+        spec = ModelSpec("Unet", ENCODER, 3, "uint8", (90.0,) * 3, (60.0,) * 3, 64, CHANNELS)
+        folder = settings.out / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        SegmentationModel(spec).save(folder / "last.ckpt")
+        content = torch.load(folder / "last.ckpt", weights_only=True)
+        torch.save(content | {"global_step": self.ends_at or settings.steps}, folder / "last.ckpt")
+        with (settings.out / "metrics.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["step", "val/iou", "val/boundary_f1", "val/perimeter_ratio"])
+            table.writerows([[0, 0.1, 0.2, 2.0], [1, 0.2, 0.3, 1.5]])
+
+
+@pytest.fixture
+def train() -> FakeTraining:
+    return FakeTraining()
+
+
+class TestPairing:
+    @pytest.fixture
+    def trained(self, plan, monkeypatch) -> dict[tuple[str, int], list[tuple]]:
+        """First weights and batches of each loss and seed, as the training step of a real run sees them."""
+        seen: dict[tuple[str, int], list[tuple]] = {}
+        step = SegmentationTask.training_step
+
+        def watched(task, batch, index):
+            folder = task.trainer.default_root_dir.split("/")
+            found = seen.setdefault((folder[-2], int(folder[-1].removeprefix("seed"))), [])
+            weights = [p.detach().clone() for p in task.model.parameters()] if not found else []
+            found.append((weights, batch["image"].clone(), batch["label"].clone()))
+            return step(task, batch, index)
+
+        monkeypatch.setattr(SegmentationTask, "training_step", watched)
+        monkeypatch.setattr(comparing, "write_comparison_page", lambda *_: None)
+        compare(plan)
+        return seen
+
+    def test_losses_of_a_seed_start_alike_and_see_the_same(self, trained):
+        """Also where one of them makes the loader add distance maps; other seeds see something else."""
+        assert len(trained) == 4
+        for seed in (0, 1):
+            one, two = trained["bce", seed], trained["surface", seed]
+            assert len(one) == len(two) == 2
+            assert all(torch.equal(a, b) for a, b in zip(one[0][0], two[0][0], strict=True))
+            for first, second in zip(one, two, strict=True):
+                assert torch.equal(first[1], second[1])
+                assert torch.equal(first[2], second[2])
+        assert not torch.equal(trained["bce", 0][0][1], trained["bce", 1][0][1])
+        assert not all(torch.equal(a, b) for a, b in zip(trained["bce", 0][0][0], trained["bce", 1][0][0], strict=True))
+
+
+class TestResuming:
+    def test_finished_runs_are_not_repeated_and_new_ones_are_added(self, plan, train, caplog):
+        caplog.set_level(logging.INFO, "crispmap")
+        first = compare(plan, train=train)
+        assert train.made == [("bce", 0), ("surface", 0), ("bce", 1), ("surface", 1)]
+        again = compare(plan, train=train)
+        assert len(train.made) == 4
+        assert "4 of 4 runs are finished already" in caplog.text
+        assert again.differences == first.differences
+        more = replace(plan, losses="bce,surface,dice", seeds=3)
+        compare(more, train=train)
+        assert train.made[4:] == [("dice", 0), ("dice", 1), ("bce", 2), ("surface", 2), ("dice", 2)]
+
+    def test_what_was_interrupted_begins_anew(self, plan, train):
+        def interrupted(settings: FitSettings) -> None:
+            train(settings)
+            if len(train.made) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            compare(plan, train=interrupted)
+        assert state_of(plan.runs()[1]) is None
+        compare(plan, train=train)
+        assert train.made == [("bce", 0), ("surface", 0), ("surface", 0), ("bce", 1), ("surface", 1)]
+
+    def test_other_settings_in_the_same_folder_are_refused(self, plan, train, monkeypatch):
+        compare(plan, train=train)
+        with pytest.raises(SettingError, match=r"seed0 holds a finished run with steps 2, but 3 is asked for"):
+            compare(replace(plan, steps=3), train=train)
+        with pytest.raises(SettingError, match=r"with loss crispmap\.BCELoss, but crispmap\.DiceLoss"):
+            compare(replace(plan, losses={"bce": "dice"}), train=train)
+        assert len(train.made) == 4
+        monkeypatch.chdir(plan.images.parent)
+        check_older(replace(plan, images=Path("images"), val_images=Path("masks/../images")))
+        check_older(replace(plan, data=replace(plan.data, workers=3)))  # which changes nothing
+
+    def test_other_tiles_are_counted_anew_without_training(self, plan, train):
+        compare(plan, train=train)
+        learn, examined = find_regions(plan.settings(plan.runs()[0]))
+        found = compare(plan, ground=(learn, examined[:1]), train=train)
+        assert len(train.made) == 4
+        assert found.tiles == ["s0"]
+        assert all(len(c["hits"]) == 1 for runs in found.counts.values() for c in runs.values())
+
+
+class TestFailing:
+    def test_the_rest_stands_and_the_failed_one_is_tried_again(self, plan, train, caplog):
+        train.broken = "surface"
+        found = compare(replace(plan, losses="bce,surface,dice"), train=train)
+        assert [(f.method, f.seed, f.error) for f in found.failures] == [
+            ("surface", 0, "out of memory"), ("surface", 1, "out of memory")
+        ]  # fmt: skip
+        assert {method.name for method in found.methods} == {"bce", "dice"}
+        assert "surface, seed 0 failed: out of memory" in caplog.text
+        assert "RuntimeError" in state_of(plan.runs()[1]).trace
+        page = (plan.out / "report.html").read_text()
+        assert "surface, seed 1" in page
+        train.broken, train.made = None, []
+        found = compare(replace(plan, losses="bce,surface,dice"), train=train)
+        assert train.made == [("surface", 0), ("surface", 1)]
+        assert not found.failures
+        assert {row.method for row in found.differences} == {"surface", "dice"}
+
+    def test_a_failed_reference_leaves_a_ranking(self, plan, train):
+        train.broken = "bce"
+        found = compare(replace(plan, losses="bce,surface,dice"), train=train)
+        assert found.differences == []
+        assert "Differences to" not in (plan.out / "report.html").read_text()
+
+    def test_steps_must_be_equal(self, plan, train):
+        train.ends_at = 1
+        with pytest.raises(SettingError, match=r"none of 4 runs ended well; .* step 1 of 2"):
+            compare(plan, train=train)
+        assert not (plan.out / "report.html").exists()
+
+    def test_mistakes_are_found_before_anything_is_trained(self, plan, train):
+        with pytest.raises(SettingError, match="the loss 'x': "):
+            compare(replace(plan, losses={"x": "crispmap.NoLoss"}), train=train)
+        with pytest.raises(SettingError, match="max_steps"):
+            compare(replace(plan, trainer={"max_steps": 3}), train=train)
+        with pytest.raises(InputError):
+            compare(replace(plan, val_labels=plan.out), train=train)
+        assert train.made == []
+        assert not plan.out.exists()
+
+    def test_counting_that_fails_costs_no_training(self, plan, train, monkeypatch):
+        import crispmap.compare.runner as runner
+
+        whole = runner.count
+        monkeypatch.setattr(runner, "count", lambda seen: 1 / 0)
+        with pytest.raises(SettingError, match="division by zero"):
+            compare(plan, train=train)
+        monkeypatch.setattr(runner, "count", whole)
+        assert not compare(plan, train=train).failures
+        assert len(train.made) == 4
+
+
+class TestWhatIsWritten:
+    def test_numbers(self, plan, train):
+        found = compare(plan, train=train, command="crispmap compare …")
+        written = json.loads((plan.out / "results.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+        assert written["command"] == "crispmap compare …"
+        assert written["tiles"] == ["s0", "s1"]
+        assert written["reference"] == "bce"
+        assert "paired t test" in written["test"]
+        assert "Holm" in written["test"]
+        assert written["plan"]["images"] == str(plan.images)
+        assert [method["name"] for method in written["methods"]] == [method.name for method in found.methods]
+        ranked = [method["scores"]["boundary_f1_2px"]["mean"] for method in written["methods"]]
+        assert ranked == sorted(ranked, reverse=True)
+        by_name = {method["name"]: method for method in written["methods"]}
+        for row in written["differences"]:
+            if row["metric"] == "perimeter_ratio":
+                continue
+            one, other = (by_name[row[key]]["scores"][row["metric"]]["by_seed"] for key in ("method", "reference"))
+            assert row["over_seeds"]["mean"] == pytest.approx(np.mean(np.subtract(one, other)))
+        assert by_name["bce"]["curves"]["1"]["iou"] == [0.1, 0.2]
+        assert by_name["bce"]["step_ms"] is None  # nothing was really trained
+        assert by_name["surface"]["loss_alone"]["ms"] > 0
+
+    def test_methods_are_held_against_the_reference_on_their_own_network(self, plan, train):
+        found = compare(replace(plan, losses="bce,dice", encoders=f"{ENCODER},FPN/{ENCODER}"), train=train)
+        assert len(train.made) == 8
+        assert {(row.method, row.reference) for row in found.differences} == {
+            (f"dice · {network}", f"bce · {network}") for network in (ENCODER, f"FPN/{ENCODER}")
+        }
+        assert "FPN/" in (plan.out / "report.html").read_text()
+
+    def test_the_page_says_where_it_is_thin(self, plan, train):
+        compare(plan, train=train)
+        page = (plan.out / "report.html").read_text()
+        assert "Some methods have 2 finished runs" in page
+        assert "There are 2 tiles" in page
+        assert "No validation imagery was given" not in page
+        assert "times as long as the true ones" in page  # what an untrained network draws
+
+    def test_tables(self, plan, train):
+        compare(plan, train=train)
+        lines = (plan.out / "results.md").read_text().splitlines()
+        heads = [line for line in lines if line.startswith("| method")]
+        assert len(heads) == 3
+        assert all(metric.label in heads[0] for metric in METRICS)
+        widths = {len(line.split("|")) for line in lines if line.startswith("|")}
+        assert widths == {len(METRICS) + 4, 7}
+        assert any(line.startswith("| surface − bce | 2 |") for line in lines)
+
+    def test_the_last_weights_are_examined_and_kept(self, plan, train):
+        compare(plan, train=train)
+        run = plan.runs()[0]
+        assert not (run.folder / "checkpoints").exists()
+        last = model_of(run).cpu()
+        torch.manual_seed(3)  # seed 0, a name of three letters
+        expected, kept = SegmentationModel(last.spec).state_dict(), last.state_dict()
+        assert all(torch.equal(kept[name], expected[name]) for name in kept)
+
+
+class TestCost:
+    def test_steps_are_timed_while_the_block_runs(self):
+        weight = torch.nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD([weight])
+        with step_ends() as ends:
+            for _ in range(3):
+                optimizer.step()
+        optimizer.step()
+        assert len(ends) == 3
+        assert ends == sorted(ends)
+
+    def test_the_median_step(self):
+        assert median_step([0.0, 0.1, 0.3, 9.0, 9.2]) == pytest.approx(200)
+        assert median_step([1.0]) is None
+
+    def test_of_a_loss_alone(self, plan, train):
+        train(plan.settings(plan.runs()[0]))
+        learn: list[Region] = find_regions(plan.settings(plan.runs()[0]))[0]
+        (plan.runs()[0].folder / "checkpoints" / "last.ckpt").rename(plan.runs()[0].folder / "last.pt")
+        losses = {name: named.loss for name, named in replace(plan, losses="bce,surface,balanced").loss_map.items()}
+        costs = loss_costs(losses, model_of(plan.runs()[0]), learn, window=64, batch_size=3)
+        assert set(costs) == {"bce", "surface", "balanced"}
+        assert all(cost.ms > 0 for cost in costs.values())
+        a_map = 3 * 64 * 64 * 4
+        assert a_map <= costs["bce"].kept_bytes <= 12 * a_map
+        assert costs["balanced"].kept_bytes > costs["bce"].kept_bytes  # it holds a BCE of the same kind
