@@ -12,7 +12,7 @@ from torch import Tensor
 from crispmap.evaluate.comparison import Comparison
 from crispmap.evaluate.definitions import Definitions, Distances, Plan
 from crispmap.evaluate.labels import ObjectStream
-from crispmap.evaluate.strips import Strip, Tile, strips
+from crispmap.evaluate.strips import Strip, Tile, give_back, strips
 from crispmap.functional.band_score import BandCounts, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_distances
 from crispmap.functional.conventions import SLACK, rules_of
@@ -98,6 +98,7 @@ def count(
                 if objects is None:
                     objects = ObjectStream(grid.width, pred_ids is not None, true_ids is not None)
                 objects.add(pred if pred_ids is None else pred_ids, truth if true_ids is None else true_ids, valid)
+            give_back()
             advance()
     if polygons is not None:
         overlaps, of_polygons = _polygon_scores(*polygons, definitions.object_iou)

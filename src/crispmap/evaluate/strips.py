@@ -1,7 +1,9 @@
 """A comparison read in strips from top to bottom, and looked at in tiles with what around them matters."""
 
-from collections.abc import Iterator
+import ctypes
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -102,6 +104,21 @@ def strips(comparison: Comparison, halo: int, rows: int | None = None) -> Iterat
 def n_strips(comparison: Comparison, halo: int) -> int:
     """How many `strips` there will be."""
     return -(-comparison.grid.height // _step(comparison, halo, None))
+
+
+def give_back() -> None:
+    """Returns freed memory to the system, where it can be asked to: glibc would keep it, in pieces, for later."""
+    if (trim := _malloc_trim()) is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    return found
 
 
 def _parts(start: int, stop: int, width: int) -> Iterator[Window]:

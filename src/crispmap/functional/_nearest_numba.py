@@ -15,52 +15,56 @@ Array = NDArray[Any]
 
 def squared_distance_to(points: Tensor, queries: Tensor, cap: float, spacing: tuple[float, float]) -> Tensor:
     """As `nearest.squared_distance_to`."""
+    most = min(float(cap), 1e9)
     found = []
     for image, asked in zip(points.numpy(), queries.numpy(), strict=True):
-        rows, cols = np.nonzero(asked)
+        rows, cols = np.divmod(np.flatnonzero(asked), asked.shape[1])
         squared = np.full(len(rows), np.inf)
         if len(rows) and image.any():
-            _search(_rows_to_point(image), rows, cols, min(float(cap), 1e9) ** 2, spacing[0], spacing[1], squared)
+            far = min(len(image), int(most / spacing[0])) + 1
+            kind = next(kind for kind in (np.uint8, np.uint16, np.int32) if far <= np.iinfo(kind).max)
+            away = _rows_to_point(image, kind(far), np.empty(image.shape, kind))
+            _search(away, rows, cols, most**2, float(spacing[0]), float(spacing[1]), far, squared)
         found.append(torch.from_numpy(squared))
     return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64)
 
 
 @_compiled
-def _rows_to_point(image: Array) -> Array:
-    """In each column, how many rows away the nearest point is."""
+def _rows_to_point(image: Array, far: Any, away: Array) -> Array:
+    """In each column, how many rows away the nearest point is, at most `far`; small numbers take small types."""
     height, width = image.shape
-    away = np.empty((height, width), np.int32)
+    none, one = away.dtype.type(0), away.dtype.type(1)
+    away[0] = far
     for row in range(height):
-        here, now = image[row], away[row]
-        if row == 0:
-            for col in range(width):
-                now[col] = 0 if here[col] else 2**30
-        else:
-            before = away[row - 1]
-            for col in range(width):
-                now[col] = 0 if here[col] else before[col] + 1
+        here, now, before = image[row], away[row], away[max(0, row - 1)]
+        for col in range(width):
+            next_one = before[col] if before[col] == far else away.dtype.type(before[col] + one)
+            now[col] = none if here[col] else next_one
     for row in range(height - 2, -1, -1):
         now, after = away[row], away[row + 1]
         for col in range(width):
-            now[col] = min(now[col], after[col] + 1)
+            next_one = after[col] if after[col] == far else away.dtype.type(after[col] + one)
+            now[col] = min(now[col], next_one)
     return away
 
 
 @_compiled
-def _search(away: Array, rows: Array, cols: Array, most: float, down: float, right: float, squared: Array) -> None:
+def _search(
+    away: Array, rows: Array, cols: Array, most: float, down: float, right: float, far: int, squared: Array
+) -> None:
     """For each pixel the least distance over the columns, from its own outwards while they can still be nearer."""
     width = away.shape[1]
     for k in range(len(rows)):
         line, col = away[rows[k]], cols[k]
-        best = (down * line[col]) ** 2
+        best = (down * line[col]) ** 2 if line[col] < far else np.inf
         step = 1
         while step < width:
             across = (right * step) ** 2
             if across >= best or across > most:
                 break
-            if col >= step:
+            if col >= step and line[col - step] < far:
                 best = min(best, (down * line[col - step]) ** 2 + across)
-            if col + step < width:
+            if col + step < width and line[col + step] < far:
                 best = min(best, (down * line[col + step]) ** 2 + across)
             step += 1
         if best <= most:

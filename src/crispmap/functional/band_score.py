@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
@@ -12,6 +13,7 @@ from crispmap.functional.morphology import dilate_square
 from crispmap.functional.region_score import per_image, quotient
 
 WIDTH = Length(0.02, "diagonal")  # that of Cheng et al. 2021
+_PIXELS_AT_ONCE = 2**20
 
 
 class BandCounts(NamedTuple):
@@ -53,9 +55,17 @@ def boundary_iou_counts(
         SettingError: If the width is less than 1 pixel or the masks do not fit together.
     """
     check_masks(pred, truth, valid)
-    pixels = band_width(width, (pred.shape[1], pred.shape[2]), pixel_size)
-    pred_band, truth_band = (_band(mask, pixels, valid)[:, rows, cols] for mask in (pred, truth))
-    return BandCounts(per_image(pred_band & truth_band), per_image(pred_band | truth_band))
+    down, right = band_width(width, (pred.shape[1], pred.shape[2]), pixel_size)
+    inside = torch.zeros(2, len(pred), dtype=torch.int64, device=pred.device)
+    first, last, _ = rows.indices(pred.shape[1])
+    step = max(2 * down, _PIXELS_AT_ONCE // max(1, len(pred) * pred.shape[2]))
+    for start in range(first, last, step):  # a few rows and those around: what is made of them stays in the cache
+        stop = min(start + step, last)
+        top = max(0, start - down)
+        around, here = slice(top, stop + down), slice(start - top, stop - top)
+        known = None if valid is None else valid[:, around]
+        inside += _in_bands(pred[:, around], truth[:, around], known, (down, right), here, cols)
+    return BandCounts(inside[0], inside[1])
 
 
 def boundary_iou(counts: BandCounts, reduction: Reduction = "pooled") -> Tensor:
@@ -88,6 +98,14 @@ def band_width(
         raise SettingError(f"width is {length}; a band is at least 1 pixel wide")
     down, right = (max(1, round(pixels)) for pixels in length.on(image_shape).in_pixels(pixel_size))
     return down, right
+
+
+def _in_bands(
+    pred: Tensor, truth: Tensor, valid: Tensor | None, width: tuple[int, int], rows: slice, cols: slice
+) -> Tensor:
+    """Pixels in both bands and in either, (2, N), of some rows."""
+    pred_band, truth_band = (_band(mask, width, valid)[:, rows, cols] for mask in (pred, truth))
+    return torch.stack([per_image(pred_band & truth_band), per_image(pred_band | truth_band)])
 
 
 def _band(mask: Tensor, width: tuple[int, int], valid: Tensor | None) -> Tensor:

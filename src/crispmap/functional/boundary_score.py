@@ -18,7 +18,7 @@ from crispmap.functional.conventions import SLACK, Convention, Reduction, check_
 from crispmap.functional.lengths import Length, PixelSize, rulers
 from crispmap.functional.morphology import forward_boundary, inner_boundary
 from crispmap.functional.nearest import UNIT, Spacing, squared_distance_to
-from crispmap.functional.region_score import quotient
+from crispmap.functional.region_score import positions, quotient
 
 ALL = slice(None)
 
@@ -88,9 +88,9 @@ def boundary_distances(
     pred_asked, true_asked = _within(pred_edge, rows, cols), _within(true_edge, rows, cols)
     return BoundaryDistances(
         squared_distance_to(true_edge, pred_asked, cap, spacing),
-        pred_asked.nonzero(),
+        positions(pred_asked),
         squared_distance_to(pred_edge, true_asked, cap, spacing),
-        true_asked.nonzero(),
+        positions(true_asked),
     )
 
 
