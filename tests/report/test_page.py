@@ -27,7 +27,7 @@ DEFINED = {
     "boundary_f1_tolerance": 3.0,
     "boundary_f1_unit": "px",
     "boundary_f1_convention": "csurka",
-    "boundary_iou_width_ratio": 0.02,
+    "boundary_iou_width": 0.02,
 }
 
 

@@ -156,7 +156,7 @@ def standard_metrics(scores: Mapping[str, Any]) -> tuple[Metric, ...]:
         scores: The flat numbers of an evaluation.
     """
     tolerance = f"{scores['boundary_f1_tolerance']:g} {scores['boundary_f1_unit']}"
-    width = f"{scores['boundary_iou_width_ratio']:.0%}"
+    width = f"{scores['boundary_iou_width']:.0%}"  # the diagonal's, which `crispmap.demo` leaves as it is
     return (
         Metric("iou", "IoU", "intersection over union, pixels of all scenes pooled"),
         Metric("f1", "F1", "Dice coefficient, pixels pooled"),
