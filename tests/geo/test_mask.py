@@ -59,7 +59,7 @@ def test_a_window_beyond_the_raster_holds_no_data_there(tmp_path):
 
 
 def test_large_files_are_looked_through_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("crispmap.geo.mask._PIXELS_AT_ONCE", 10)
+    monkeypatch.setattr("crispmap.geo.raster._PIXELS_AT_ONCE", 10)
     values = np.zeros((7, 4))
     values[6, 3] = 255
     assert MaskRaster.of(write(tmp_path / "m.tif", values)).maximum == 255

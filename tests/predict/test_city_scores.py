@@ -28,7 +28,7 @@ def maps(tmp_path, write_raster):
 
 
 def test_pixels_are_pooled_by_city_and_over_all(maps, monkeypatch):
-    monkeypatch.setattr("crispmap.data.source._PIXELS_AT_ONCE", 64 * 7)  # several strips
+    monkeypatch.setattr("crispmap.geo.raster._PIXELS_AT_ONCE", 64 * 7)  # several strips
     data, folder, arrays = maps
     found = city_scores(folder, data.val, data.groups)
     assert list(found) == ["austin", "tyrol-w", "overall"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crispmap.data.labels import IGNORED, CodedLabel
 from crispmap.data.layout import Layout, Role
-from crispmap.data.source import Source, Tile, lonely, strips
+from crispmap.data.source import Source, Tile, lonely
 from crispmap.errors import SettingError
 from crispmap.geo.raster import Raster, kept_open
 
@@ -114,7 +114,7 @@ class Potsdam(Source):
         counts = np.zeros(256, np.int64)
         off = 0
         with kept_open(raster) as opened:
-            for window in strips(raster):
+            for window in raster.window.strips():
                 pixels, _ = opened.read(window, "none")
                 counts += np.bincount(_decode(pixels).ravel(), minlength=256)
                 off += int(((pixels > 0) & (pixels < 255)).any(axis=0).sum())

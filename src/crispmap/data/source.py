@@ -14,12 +14,11 @@ from crispmap.data.layout import Layout, Role, find_layout
 from crispmap.data.scene import Region, Scene
 from crispmap.data.split import split_by_space
 from crispmap.errors import InputError
-from crispmap.geo.raster import Nodata, Raster, Window, check_same_grid, kept_open
+from crispmap.geo.raster import Nodata, Raster, check_same_grid, kept_open
 from crispmap.progress import track
 
 _VAL_SHARE = 0.2
 _WINDOW = 256  # side of the windows that both parts of a divided tile should hold
-_PIXELS_AT_ONCE = 2**22
 _NAMED = 10  # so many of the files that lack the same are named one by one
 
 
@@ -215,7 +214,7 @@ def tally_values(raster: Raster) -> dict[str, int]:
     """How many pixels of a mask, in its first band, have which value."""
     counts: dict[str, int] = {}
     with kept_open(raster) as opened:
-        for window in strips(raster):
+        for window in raster.window.strips():
             values = opened.read(window, "none")[0][0].ravel()
             if values.dtype in (np.uint8, np.uint16):  # much faster than sorting
                 numbers = np.bincount(values)
@@ -225,10 +224,3 @@ def tally_values(raster: Raster) -> dict[str, int]:
             for name, number in found.items():
                 counts[name] = counts.get(name, 0) + number
     return counts
-
-
-def strips(raster: Raster) -> Iterator[Window]:
-    """Windows over a raster's full width, from top to bottom."""
-    step = max(1, _PIXELS_AT_ONCE // raster.width)
-    for row in range(0, raster.height, step):
-        yield Window(row, 0, min(step, raster.height - row), raster.width)

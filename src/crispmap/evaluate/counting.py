@@ -178,7 +178,7 @@ class _BoundarySums:
             tile.truth,
             search.convention,
             tile.valid,
-            cap=max(search.ruler.tolerances) * (1 + SLACK),
+            cap=max(search.ruler.tolerances),
             spacing=search.ruler.spacing,
             rows=tile.rows,
             cols=tile.cols,

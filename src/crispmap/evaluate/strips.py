@@ -58,7 +58,8 @@ class Strip:
 
     def parts(self) -> Iterator[tuple[Window, Masks]]:
         """The core alone in narrower strips from the top, and where they are."""
-        for window in _parts(self.core.start, self.core.stop, self.packed.shape[1]):
+        own = Window(self.core.start, 0, len(self.core), self.packed.shape[1])
+        for window in own.strips(_PIXELS_OF_TILE):
             start = window.row - self.top
             yield window, _unpacked(self.packed[start : start + window.height])
 
@@ -95,7 +96,8 @@ def strips(comparison: Comparison, halo: int, rows: int | None = None) -> Iterat
     for start in range(0, height, step := _step(comparison, halo, rows)):
         core = range(start, min(start + step, height))
         needed = min(core.stop + halo, height)
-        more = [_packed(comparison.read(window)) for window in _parts(bottom, needed, width)]
+        below = Window(bottom, 0, needed - bottom, width)
+        more = [_packed(comparison.read(window)) for window in below.strips(_PIXELS_OF_TILE)]
         held = np.concatenate([held[max(0, start - halo) - top :], *more])
         top, bottom = max(0, start - halo), needed
         yield Strip(core, top, held)
@@ -119,13 +121,6 @@ def _malloc_trim() -> Callable[[int], int] | None:
     except (AttributeError, OSError, TypeError):
         return None
     return found
-
-
-def _parts(start: int, stop: int, width: int) -> Iterator[Window]:
-    """Rows from start to stop in strips that are small enough to be worked on."""
-    step = max(1, _PIXELS_OF_TILE // width)
-    for row in range(start, stop, step):
-        yield Window(row, 0, min(step, stop - row), width)
 
 
 def _packed(masks: Masks) -> NDArray[np.uint8]:

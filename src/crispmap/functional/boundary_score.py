@@ -85,6 +85,7 @@ def boundary_distances(
     """
     check_masks(pred, truth, valid)
     pred_edge, true_edge = boundaries(pred, truth, convention, valid)
+    cap *= 1 + SLACK  # what equals it but for rounding is within it
     pred_asked, true_asked = _within(pred_edge, rows, cols), _within(true_edge, rows, cols)
     return BoundaryDistances(
         squared_distance_to(true_edge, pred_asked, cap, spacing),
@@ -131,7 +132,7 @@ def boundary_counts(
     counts = BoundaryCounts(at_each, total, at_each.clone(), total.clone())
     lengths = [rules.resolve(tolerance, (height, width)) for tolerance in tolerances]
     for ruler in rulers(lengths, pixel_size):
-        cap = max(ruler.tolerances) * (1 + SLACK)
+        cap = max(ruler.tolerances)
         found = boundary_distances(pred, truth, convention, valid, cap=cap, spacing=ruler.spacing, rows=rows, cols=cols)
         for squared, at, matched, all_of_it in (
             (found.pred, found.pred_at, counts.matched_predicted, counts.predicted),
@@ -163,7 +164,7 @@ def boundary_match(
     check_masks(*masks[:2], masks[3])
     (ruler,) = rulers([rules.resolve(tolerance, (pred.shape[0], pred.shape[1]))], pixel_size)
     (bound,) = ruler.tolerances
-    found = boundary_distances(*masks, cap=bound * (1 + SLACK), spacing=ruler.spacing)
+    found = boundary_distances(*masks, cap=bound, spacing=ruler.spacing)
     pred_edge, true_edge = (edge[0] for edge in boundaries(*masks))
     confirmed, missed = torch.zeros_like(pred_edge), torch.zeros_like(true_edge)
     confirmed[pred_edge] = rules.matches(found.pred, bound)

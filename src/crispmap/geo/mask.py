@@ -11,7 +11,7 @@ only value beside 0.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from crispmap.errors import InputError
 from crispmap.geo.raster import Nodata, Raster, Window, opened
 
-_PIXELS_AT_ONCE = 2**22
 _SLACK = 0.01  # how far probabilities may leave 0…1 after resampling with a filter that overshoots
 
 
@@ -62,7 +61,7 @@ class MaskRaster:
             nodata = raster.nodata or "none"  # 0 is the background
             in_doubt = nodata if nodata != "none" and nodata > 0 else None
         lowest, highest, seen = 0.0, 0.0, False
-        for window in _blocks(raster.window):
+        for window in raster.window.strips():
             pixels, valid = raster.read(window, "none" if in_doubt is not None else nodata)
             if (pixels != pixels[0])[:, valid].any():
                 raise InputError(f"{path} has {len(pixels)} bands that differ; give a mask of one band")
@@ -152,10 +151,3 @@ def _full_scale(highest: float) -> float:
         if highest <= scale * (1 + _SLACK):
             return float(scale)
     return math.inf
-
-
-def _blocks(window: Window) -> Iterator[Window]:
-    """Strips over the full width, from top to bottom."""
-    step = max(1, _PIXELS_AT_ONCE // max(1, window.width))
-    for row in range(0, window.height, step):
-        yield Window(row, 0, min(step, window.height - row), window.width)

@@ -28,6 +28,7 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt", ".jp2")
 
 Nodata = Literal["file", "none"] | float
 
+_PIXELS_AT_ONCE = 2**22
 _CACHE = 2**27  # bytes: a row of blocks of two rasters 100,000 pixels wide, and to spare
 
 
@@ -45,6 +46,12 @@ class Window(NamedTuple):
         bottom = min(self.row + self.height, other.row + other.height)
         right = min(self.col + self.width, other.col + other.width)
         return Window(row, col, max(0, bottom - row), max(0, right - col))
+
+    def strips(self, pixels: int | None = None) -> "Iterator[Window]":
+        """Strips over the full width from top to bottom, each of so many pixels that it can be worked on."""
+        step = max(1, (pixels or _PIXELS_AT_ONCE) // max(1, self.width))
+        for row in range(self.row, self.row + self.height, step):
+            yield Window(row, self.col, min(step, self.row + self.height - row), self.width)
 
     def slices_in(self, outer: "Window") -> tuple[slice, slice]:
         """Where this window lies in an array that holds ``outer``."""

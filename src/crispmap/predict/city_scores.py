@@ -1,13 +1,14 @@
 """Scores of masks by city, as the INRIA contest has them: IoU of buildings, and accuracy."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from crispmap.data.scene import Scene
-from crispmap.data.source import strips
 from crispmap.errors import PairingError
+from crispmap.functional.region_score import ConfusionCounts, confusion_counts, iou, quotient
 from crispmap.geo.mask import MaskRaster
 from crispmap.geo.raster import check_same_grid
 from crispmap.progress import track
@@ -48,14 +49,11 @@ def city_scores(masks: str | Path, scenes: Sequence[Scene], groups: Mapping[str,
         PairingError: If there is no mask for a scene, or it does not lie on the scene's grid.
         InputError: If a file cannot be read.
     """
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, list[ConfusionCounts]] = {}
     for scene in track(scenes, "comparing", len(scenes)):
-        city = counts.setdefault(groups[scene.image.path.stem], [0] * 5)
-        found = (*_counts(_mask_of(Path(masks), scene), scene), 1)
-        for i, count in enumerate(found):
-            city[i] += count
-    total = [sum(column) for column in zip(*counts.values(), strict=True)]
-    return {name: _scores(*city) for name, city in ((counts | {OVERALL: total}).items() if counts else ())}
+        counts.setdefault(groups[scene.image.path.stem], []).append(_counts(_mask_of(Path(masks), scene), scene))
+    everything = [tile for tiles in counts.values() for tile in tiles]
+    return {name: _scores(tiles) for name, tiles in ((counts | {OVERALL: everything}).items() if counts else ())}
 
 
 def _mask_of(folder: Path, scene: Scene) -> MaskRaster:
@@ -68,18 +66,20 @@ def _mask_of(folder: Path, scene: Scene) -> MaskRaster:
     raise PairingError(f"no mask for {scene.image.path.name} in {folder}; looked for {stem}_mask.tif and {stem}.tif")
 
 
-def _counts(mask: MaskRaster, scene: Scene) -> tuple[int, int, int, int]:
-    """Pixels that are building on both sides, on either side, and the same on both; and how many there are."""
-    both = either = same = known_pixels = 0
-    for window in strips(scene.image):
+def _counts(mask: MaskRaster, scene: Scene) -> ConfusionCounts:
+    """Of one tile, strip by strip; each a batch of one."""
+    parts = []
+    for window in scene.image.window.strips():
         pred, _ = mask.read(window)
-        truth, known = scene.label.read(window)
-        both += int((pred & truth & known).sum())
-        either += int(((pred | truth) & known).sum())
-        same += int(((pred == truth) & known).sum())
-        known_pixels += int(known.sum())
-    return both, either, same, known_pixels
+        parts.append(confusion_counts(*(torch.from_numpy(x)[None] for x in (pred, *scene.label.read(window)))))
+    return _pooled(parts)
 
 
-def _scores(both: int, either: int, same: int, pixels: int, n_tiles: int) -> CityScores:
-    return CityScores(both / either if either else math.nan, same / pixels if pixels else math.nan, n_tiles)
+def _scores(tiles: Sequence[ConfusionCounts]) -> CityScores:
+    counts = _pooled(tiles)
+    right, pixels = counts.true_positive + counts.true_negative, sum(counts)
+    return CityScores(float(iou(counts)), float(quotient(right, torch.as_tensor(pixels))), len(tiles))
+
+
+def _pooled(counts: Sequence[ConfusionCounts]) -> ConfusionCounts:
+    return ConfusionCounts(*(torch.stack(part).sum(0) for part in zip(*counts, strict=True)))
