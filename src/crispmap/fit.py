@@ -20,12 +20,13 @@ from torch import nn
 
 from crispmap import __version__
 from crispmap.callbacks import JaggednessGuard, ProgressLines
-from crispmap.data.folder import check_alike, find_scenes
+from crispmap.data.folder import check_alike, find_scenes, look_at_labels, network_scale
 from crispmap.data.module import WindowDataModule
-from crispmap.data.scene import Region
+from crispmap.data.published import open_dataset
+from crispmap.data.scene import Region, Scene
 from crispmap.data.split import split_by_space
 from crispmap.data.statistics import Statistics, measure
-from crispmap.errors import SettingError
+from crispmap.errors import InputError, SettingError
 from crispmap.geo.raster import parse_nodata
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
@@ -208,6 +209,9 @@ def find_regions(settings: FitSettings) -> tuple[list[Region], list[Region]]:
         InputError: If the data cannot be used.
         PairingError: If images and labels do not belong together.
     """
+    if settings.dataset is not None:
+        return _published_regions(settings, settings.dataset)
+    assert settings.labels is not None  # FitSettings sees to it
     how: dict[str, Any] = {
         "area": settings.area,
         "nodata": parse_nodata(settings.nodata),
@@ -220,6 +224,36 @@ def find_regions(settings: FitSettings) -> tuple[list[Region], list[Region]]:
     others = find_scenes(settings.val_images, settings.val_labels, **how)
     check_alike([scenes[0].image, others[0].image])
     return tuple([Region(s, s.image.window) for s in part] for part in (scenes, others))  # type: ignore[return-value]
+
+
+def _published_regions(settings: FitSettings, dataset: str | dict[str, Any]) -> tuple[list[Region], list[Region]]:
+    choices = {"name": dataset} if isinstance(dataset, str) else dict(dataset)
+    if "name" not in choices:
+        raise SettingError(f"--dataset is {dataset}; it is a name, or a name with choices: {{name: potsdam, …}}")
+    if choices.get("classes") == "all":
+        raise SettingError("networks of one class are trained; leave out --dataset's classes, or set it to building")
+    found = open_dataset(choices.pop("name"), settings.images, **choices)
+    for note in found.notes:
+        log.info("%s", note)
+
+    def regions(scenes: list[Scene]) -> list[Region]:
+        brought = [
+            replace(
+                scene,
+                scale=network_scale(scene.image, settings.scale, settings.resolution),
+                nodata=scene.nodata if settings.nodata is None else parse_nodata(settings.nodata),
+            )
+            for scene in scenes
+        ]
+        look_at_labels(brought)
+        return [Region(scene, scene.image.window) for scene in brought]
+
+    train, val = regions(found.train), regions(found.val)
+    if not any(len(region.anchors) for region in train) or not val:
+        raise InputError(
+            f"{found.root} holds nothing to learn from, or nothing to validate on; see crispmap check-data"
+        )
+    return train, val
 
 
 def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tuple[ModelSpec, SegmentationModel]:

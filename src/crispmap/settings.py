@@ -115,14 +115,16 @@ class OptimSettings:
             _at_least("--optim.patience", self.patience, 1)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FitSettings:
     """Everything about one training run.
 
     Attributes:
-        images: A raster or a folder of rasters.
-        labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile).
+        images: A raster or a folder of rasters; with `dataset`, that data set's folder.
         out: The folder of the run.
+        labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile).
+        dataset: A published data set instead of labels: aicd, inria or potsdam, or its name with its choices, such as
+            {name: potsdam, boundaries: false}. docs/datasets.md lists them.
         val_images: Images to validate on; without them a part of the ground is kept for that.
         val_labels: Their labels.
         area: Polygons inside which the labels are complete; pixels outside are ignored.
@@ -141,8 +143,9 @@ class FitSettings:
     """
 
     images: Path
-    labels: Path
     out: Path
+    labels: Path | None = None
+    dataset: str | dict[str, Any] | None = None
     val_images: Path | None = None
     val_labels: Path | None = None
     area: Path | None = None
@@ -170,6 +173,13 @@ class FitSettings:
             _within("--resolution", self.resolution, 0.001, 1000)
             if self.scale != 1.0:
                 raise SettingError("--scale and --resolution exclude each other; give one of them")
+        if self.dataset is None and self.labels is None:
+            raise SettingError(
+                "--labels is missing: give masks or polygons, or --dataset with a published data set"
+            )
+        for name in ("labels", "val_images", "val_labels", "area"):
+            if self.dataset is not None and getattr(self, name) is not None:
+                raise SettingError(f"--{name.replace('_', '-')} does not go with --dataset, which has its own")
         if (self.val_images is None) != (self.val_labels is None):
             raise SettingError("--val-images and --val-labels belong together; give both or neither")
 

@@ -26,7 +26,7 @@ def data(tmp_path, write_raster) -> list[str]:
 
 
 QUICK = [
-    *["--encoders", "timm-mobilenetv3_small_minimal_100", "--model.decoder-channels", "[8,8,8,8,8]"],
+    *["--networks", "timm-mobilenetv3_small_minimal_100", "--model.decoder-channels", "[8,8,8,8,8]"],
     *["--data.window", "64", "--data.batch-size", "2", "--data.workers", "0", "--trainer.precision", "32-true"],
 ]
 
@@ -81,7 +81,7 @@ def test_a_yaml_file_says_the_same_as_flags(tmp_path):
 def test_help_names_the_losses_and_gives_an_example(capsys):
     assert main(["compare", "--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("crispmap compare --images", "balanced", "bce+iou", "--encoders", "--val-images", "--reference"):
+    for word in ("crispmap compare --images", "balanced", "bce+iou", "--networks", "--val-images", "--reference"):
         assert word in text
 
 

@@ -227,7 +227,7 @@ def test_existing_run(fit, tmp_path, capsys):
 class TestBadInput:
     def test_paths(self, refused, tmp_path, data):
         refused(data=["--images", str(tmp_path / "no"), *data[2:]], says="images not found")
-        refused(data=[*data[:2], "--labels", str(tmp_path / "no.gpkg")], says="labels not found")
+        refused(data=[*data[:2], "--labels", str(tmp_path / "no.gpkg")], says="--labels not found")
         refused("--init", tmp_path / "no", says="--init not found")
         refused("--area", tmp_path / "no.gpkg", says="--area not found")
 

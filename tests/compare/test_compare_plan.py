@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +12,15 @@ from crispmap.compare import NAMED_LOSSES, Plan
 from crispmap.errors import CrispmapError
 from crispmap.fit import build_loss
 from crispmap.losses import BCELoss, BoundaryLoss, MixedLoss
-from crispmap.settings import ModelSettings, OptimSettings
+from crispmap.settings import NETWORKS, ModelSettings, OptimSettings
 
 
 def plan(**changes) -> Plan:
-    return Plan(Path("i"), Path("l"), Path("o"), **changes)
+    return Plan(**{"images": Path("i"), "labels": Path("l"), "out": Path("o")} | changes)
 
 
 def test_every_loss_on_every_network_with_every_seed():
-    runs = plan(losses="bce, paper", encoders="resnet18,FPN/resnet34", seeds=[3, 1]).runs()
+    runs = plan(losses="bce, paper", networks="resnet18,FPN/resnet34", seeds=[3, 1]).runs()
     assert [(run.seed, run.method.loss_name, run.method.network) for run in runs] == [
         (seed, loss, network)
         for seed in (3, 1)
@@ -28,14 +28,31 @@ def test_every_loss_on_every_network_with_every_seed():
         for loss in ("bce", "paper")
     ]
     assert len({run.folder for run in runs}) == len(runs)
-    assert [method.name for method in plan(losses="bce,paper", encoders="a,FPN/b").methods()] == [
+    assert [method.name for method in plan(losses="bce,paper", networks="a,FPN/b").methods()] == [
         "bce · a", "paper · a", "bce · FPN/b", "paper · FPN/b"
     ]  # fmt: skip
     assert [method.name for method in plan(losses="bce").methods()] == ["bce"]
 
 
+def test_networks_go_by_the_names_of_the_family_too():
+    made = plan(losses="bce", networks="small,resnet34", model=ModelSettings(weights="imagenet", decoder_channels=[8]))
+    first, second = (made.settings(run).model for run in made.runs()[:2])
+    assert first == replace(NETWORKS["small"], weights="imagenet")
+    assert second == ModelSettings("Unet", "resnet34", "imagenet", [8])
+    assert [run.folder.parts[-3] for run in made.runs()[:2]] == ["small", "Unet-resnet34"]
+
+
+def test_a_published_dataset_stands_in_for_labels():
+    made = plan(labels=None, dataset={"name": "potsdam", "boundaries": False})
+    assert made.settings(made.runs()[0]).dataset == {"name": "potsdam", "boundaries": False}
+    with pytest.raises(CrispmapError, match="--labels is missing"):
+        plan(labels=None)
+    with pytest.raises(CrispmapError, match="--labels does not go with --dataset"):
+        plan(dataset="inria")
+
+
 def test_runs_differ_in_loss_and_seed_and_network_only():
-    made = plan(losses="bce,dice", encoders="resnet18,resnet34", seeds=2, scale=0.5, steps=77)
+    made = plan(losses="bce,dice", networks="resnet18,resnet34", seeds=2, scale=0.5, steps=77)
     settings = [made.settings(run).plain() for run in made.runs()]
     assert all(each["scale"] == 0.5 and each["steps"] == 77 for each in settings)
     first, second = settings[:2]
@@ -99,8 +116,8 @@ def test_losses_of_the_user_s_own(tmp_path):
         ({"losses": {"a": {"theta": 3}}}, "class_path"),
         ({"losses": {"a": 3}}, "class path"),
         ({"reference": "dice2"}, "dice2"),
-        ({"encoders": "a,a"}, "--encoders"),
-        ({"encoders": "a,,b"}, "--encoders"),
+        ({"networks": "a,a"}, "--networks"),
+        ({"networks": "a,,b"}, "--networks"),
         ({"seeds": 0}, "--seeds is 0"),
         ({"seeds": []}, "--seeds"),
         ({"seeds": [1, 1]}, "twice"),
@@ -129,7 +146,7 @@ def test_a_plan_keeps_what_it_was_given():
     made.runs()
     made.settings(made.runs()[0])
     assert asdict(made) == before
-    assert made.networks == ["Unet/resnet34"]
+    assert made.network_map == {"Unet/resnet34": made.model}
 
 
 def test_planning_loads_no_torch():

@@ -40,9 +40,9 @@ def plan(tmp_path, write_raster) -> Plan:
         write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
     images, masks = tmp_path / "images", tmp_path / "masks"
     return Plan(
-        images,
-        masks,
-        tmp_path / "out",
+        images=images,
+        labels=masks,
+        out=tmp_path / "out",
         val_images=images,
         val_labels=masks,
         losses="bce,surface",
@@ -239,7 +239,7 @@ class TestWhatIsWritten:
         assert by_name["surface"]["loss_alone"]["ms"] > 0
 
     def test_methods_are_held_against_the_reference_on_their_own_network(self, plan, train):
-        found = compare(replace(plan, losses="bce,dice", encoders=f"{ENCODER},FPN/{ENCODER}"), train=train)
+        found = compare(replace(plan, losses="bce,dice", networks=f"{ENCODER},FPN/{ENCODER}"), train=train)
         assert len(train.made) == 8
         assert {(row.method, row.reference) for row in found.differences} == {
             (f"dice · {network}", f"bce · {network}") for network in (ENCODER, f"FPN/{ENCODER}")

@@ -13,7 +13,7 @@ from crispmap.settings import DataSettings, ModelSettings, OptimSettings
 _EXAMPLE = """
 crispmap compare --images ortho/ --labels buildings.gpkg --out compared --losses bce+iou,paper,balanced
 crispmap compare --images train/images --labels train/masks --val-images val/images --val-labels val/masks \\
-    --out compared --losses losses.yaml --reference bce --encoders resnet18,resnet34 --seeds 5 --steps 1000
+    --out compared --losses losses.yaml --reference bce --networks small,unet-resnet34 --seeds 5 --steps 1000
 
 losses by name:
 """ + "\n".join(f"{name:<24}{named.description}" for name, named in NAMED_LOSSES.items())
@@ -41,8 +41,7 @@ def run(args: Any) -> None:
     nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
     plan = Plan(**given | {name: kind(**given[name]) for name, kind in nested.items()})
     existing_path(plan.images, "images")
-    existing_path(plan.labels, "labels")
-    for name in ("val_images", "val_labels", "area"):
+    for name in ("labels", "val_images", "val_labels", "area"):
         if (path := getattr(plan, name)) is not None:
             existing_path(path, f"--{name.replace('_', '-')}")
 
@@ -56,9 +55,9 @@ def run(args: Any) -> None:
 
 def _command(plan: Plan) -> str:
     """The command that gives this plan, whether its settings came from flags or from a file."""
-    usual = _flat(asdict(Plan(plan.images, plan.labels, plan.out)))
+    usual = _flat(asdict(Plan(images=plan.images, labels=plan.images, out=plan.out))) | {"labels": None}
     given = {key: value for key, value in _flat(asdict(plan)).items() if usual.get(key, ...) != value}
-    paths = {name: getattr(plan, name) for name in ("images", "labels", "out")}
+    paths = {name: getattr(plan, name) for name in ("images", "out")}
     return shlex.join(
         ["crispmap", "compare", *(part for k, v in (paths | given).items() for part in (f"--{_dashed(k)}", _text(v)))]
     )

@@ -13,6 +13,7 @@ from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSet
 _EXAMPLE = """
 crispmap fit --images ortho/ --labels buildings.gpkg --out runs/first
 crispmap fit --images ortho/ --labels buildings.gpkg --out runs/vgg --network unet-vgg16 --model.weights imagenet
+crispmap fit --dataset inria --images AerialImageDataset/ --out runs/inria
 crispmap fit --config runs/first/config.yaml --model.encoder resnet34 --out runs/second
 crispmap fit --images ortho/ --labels masks/ --out runs/boundary --loss crispmap.BoundaryLoss --loss.theta 7
 """
@@ -116,8 +117,7 @@ def fit_settings(given: dict[str, Any]) -> FitSettings:
     nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
     settings = FitSettings(**given | {name: kind(**given[name]) for name, kind in nested.items()})
     existing_path(settings.images, "images")
-    existing_path(settings.labels, "labels")
-    for name in ("val_images", "val_labels", "area", "init"):
+    for name in ("labels", "val_images", "val_labels", "area", "init"):
         if (path := getattr(settings, name)) is not None:
             existing_path(path, f"--{name.replace('_', '-')}")
     return settings

@@ -15,7 +15,7 @@ from crispmap.compare.results import Comparison, gather, write_json, write_markd
 from crispmap.compare.runner import Train, carry_out, check_older, counts_of, model_of, state_of
 from crispmap.data.scene import Region
 from crispmap.errors import SettingError
-from crispmap.fit import build_loss, check_trainer_arguments, find_regions, fit
+from crispmap.fit import build_loss, check_trainer_arguments, find_regions, fit_regions
 from crispmap.report.comparison import write_comparison_page
 from crispmap.whole import whole_file
 
@@ -27,7 +27,7 @@ Ground = tuple[Sequence[Region], Sequence[Region]]
 
 
 def compare(
-    plan: Plan, *, ground: Ground | None = None, train: Train = fit, command: str = "crispmap compare"
+    plan: Plan, *, ground: Ground | None = None, train: Train | None = None, command: str = "crispmap compare"
 ) -> Comparison:
     """Trains every loss on every network with every seed of a plan, and compares them on the validation ground.
 
@@ -39,8 +39,7 @@ def compare(
     Args:
         plan: What is compared.
         ground: Where training windows lie and what the networks are examined on; what the plan's paths say by default.
-            Give it together with a ``train`` that takes its windows from there too.
-        train: What makes a run folder of its settings.
+        train: What makes a run folder of its settings; `crispmap.fit.fit_regions` on that ground by default.
         command: What the page says was called.
 
     Raises:
@@ -52,7 +51,7 @@ def compare(
     check_older(plan)
     learn, examined = find_regions(plan.settings(runs[0])) if ground is None else ground
     tiles = tiles_of(examined)
-    carry_out(plan, tiles, train)
+    carry_out(plan, tiles, train or (lambda settings: fit_regions(settings, list(learn), list(examined))))
     done = [run for run in runs if counts_of(run) is not None]
     if not done:
         state = state_of(runs[0])

@@ -77,7 +77,7 @@ def _lead(comparison: Comparison) -> str:
     start = (
         f"{len(plan.methods())} ways to train, {seeds} {'seed' if seeds == 1 else 'seeds'} each, {plan.steps} steps "
         "each. Of one seed all start from the same weights and see the same windows in the same light and order; only "
-        f"the loss differs{' and the network' if len(plan.networks) > 1 else ''}. "
+        f"the loss differs{' and the network' if len(plan.network_map) > 1 else ''}. "
     )
     label = _metric(RANKED_BY).label
     ratio = float(comparison.scores(best.name)["perimeter_ratio"].mean())
@@ -102,7 +102,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("tiles", f"{len(comparison.tiles):,}"),
         (
             "networks",
-            ", ".join(plan.networks) + (f", {plan.model.weights}" if plan.model.weights else ", from scratch"),
+            ", ".join(plan.network_map) + (f", {plan.model.weights}" if plan.model.weights else ", from scratch"),
         ),
         ("seeds", ", ".join(map(str, plan.seed_list))),
         ("steps", f"{plan.steps:,} of {plan.data.batch_size} windows of {plan.data.window}² px"),

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from crispmap.errors import InputError, SettingError
-from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings
+from crispmap.settings import NETWORKS, DataSettings, FitSettings, ModelSettings, OptimSettings, network
 
 Loss = str | dict[str, Any]  # a class path, alone or with init_args, as `crispmap fit` takes it
 
@@ -76,7 +76,7 @@ class Method:
         name: What tables and pages call it; no two of a plan have one name.
         loss_name: Of the loss.
         loss: The loss as `fit` takes it.
-        network: Architecture and encoder, "Unet/resnet18".
+        network: Its name, "small" or "Unet/resnet18".
         description: What the loss is, in a few words.
     """
 
@@ -96,14 +96,15 @@ class Run:
     folder: Path
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Plan:
     """Everything about one comparison.
 
     Attributes:
-        images: A raster or a folder of rasters to learn from.
-        labels: A mask or a folder of masks, or vectors.
+        images: A raster or a folder of rasters to learn from; with `dataset`, that data set's folder.
         out: The folder of the comparison.
+        labels: A mask or a folder of masks, or vectors.
+        dataset: A published data set instead of labels, as `crispmap fit` takes it.
         val_images: Images to be examined on; without them a part of the ground is kept for that.
         val_labels: Their labels.
         area: Polygons inside which the labels are complete; pixels outside are ignored.
@@ -113,19 +114,21 @@ class Plan:
         losses: Names with commas between them (docs/comparing.md lists them), a YAML file with a class path for each
             name, or such a mapping.
         reference: The loss that the others are held against; the first one by default.
-        encoders: Encoders with commas between them, each alone or as ARCHITECTURE/ENCODER; model.encoder by default.
+        networks: Names of `crispmap networks` with commas between them, or ENCODER, or ARCHITECTURE/ENCODER; what model
+            says by default.
         seeds: How many, counted from 0; or a list of them.
         steps: Of the optimiser, in every run.
         steps_per_epoch: Steps between two points of the learning curves; by default as in `crispmap fit`.
         data: How samples are taken.
-        model: Which network is trained.
+        model: What of a network its name leaves open.
         optim: How the weights are moved.
         trainer: Arguments of Lightning's Trainer, such as accelerator, devices, precision.
     """
 
     images: Path
-    labels: Path
     out: Path
+    labels: Path | None = None
+    dataset: str | dict[str, Any] | None = None
     val_images: Path | None = None
     val_labels: Path | None = None
     area: Path | None = None
@@ -134,7 +137,7 @@ class Plan:
     resolution: float | None = None
     losses: str | dict[str, Any] = "bce,iou,dice,bce+iou,paper,balanced"
     reference: str | None = None
-    encoders: str | list[str] | None = None
+    networks: str | list[str] | None = None
     seeds: int | list[int] = 5
     steps: int = 300
     steps_per_epoch: int | None = None
@@ -177,18 +180,28 @@ class Plan:
         return self.reference or next(iter(self.loss_map))
 
     @property
-    def networks(self) -> list[str]:
-        """Architecture and encoder of each network."""
-        given = self.encoders.split(",") if isinstance(self.encoders, str) else self.encoders
+    def network_map(self) -> dict[str, ModelSettings]:
+        """The networks by name: one of the family's, or ARCHITECTURE/ENCODER.
+
+        Raises:
+            SettingError: If a name cannot be a folder's, or stands there twice.
+        """
+        given = self.networks.split(",") if isinstance(self.networks, str) else self.networks
         names = [name.strip() for name in given or [self.model.encoder]]
-        full = [name if "/" in name else f"{self.model.architecture}/{name}" for name in names]
+        full = [name if name in NETWORKS or "/" in name else f"{self.model.architecture}/{name}" for name in names]
         if not all(_NAME.fullmatch(part) for name in full for part in name.split("/", 1)) or len(set(full)) < len(full):
-            raise SettingError(f"--encoders is {self.encoders}; give different names with commas between them")
-        return full
+            raise SettingError(f"--networks is {self.networks}; give different names with commas between them")
+        return {name: self._network(name) for name in full}
+
+    def _network(self, name: str) -> ModelSettings:
+        if name in NETWORKS:
+            return replace(network(name), weights=self.model.weights)
+        architecture, encoder = name.split("/", 1)
+        return replace(self.model, architecture=architecture, encoder=encoder)
 
     def methods(self) -> list[Method]:
         """Every loss on every network, network by network."""
-        networks = self.networks
+        networks = self.network_map
         return [
             Method(
                 loss if len(networks) == 1 else f"{loss} · {network.removeprefix(self.model.architecture + '/')}",
@@ -211,11 +224,11 @@ class Plan:
 
     def settings(self, run: Run) -> FitSettings:
         """What `fit` is told for a run; between the losses of one network and seed only `loss` and `out` differ."""
-        architecture, encoder = run.method.network.split("/", 1)
         return FitSettings(
             images=self.images,
-            labels=self.labels,
             out=run.folder,
+            labels=self.labels,
+            dataset=self.dataset,
             val_images=self.val_images,
             val_labels=self.val_labels,
             area=self.area,
@@ -227,7 +240,7 @@ class Plan:
             seed=run.seed,
             loss=run.method.loss,
             data=self.data,
-            model=replace(self.model, architecture=architecture, encoder=encoder),
+            model=self.network_map[run.method.network],
             optim=self.optim,
             trainer=self.trainer,
         )

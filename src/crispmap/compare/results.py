@@ -83,7 +83,7 @@ def gather(plan: Plan, tiles: Sequence[str], costs: Mapping[str, Cost], command:
         elif state is not None:
             failures.append(Failure(run.method.name, run.seed, state.error))
     methods = [method for method in plan.methods() if method.name in counts]
-    differences = [row for network in plan.networks for row in _on(network, plan, methods, counts)]
+    differences = [row for network in plan.network_map for row in _on(network, plan, methods, counts)]
     unranked = Comparison(plan, tiles, methods, counts, states, failures, differences, costs, command)
     return replace(unranked, methods=sorted(methods, key=lambda method: _rank(unranked, method)))
 

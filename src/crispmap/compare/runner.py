@@ -16,7 +16,7 @@ from crispmap.compare.cost import median_step, step_ends
 from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import SettingError
-from crispmap.fit import fit, validations
+from crispmap.fit import validations
 from crispmap.models import SegmentationModel, load_model
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
@@ -77,7 +77,7 @@ def check_older(plan: Plan) -> None:
             )
 
 
-def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train = fit) -> None:
+def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train) -> None:
     """Trains what is not finished, seed by seed, and counts on the tiles what is not counted.
 
     A run that fails is written down and the next one begun; called again, it is tried again.

@@ -53,14 +53,19 @@ def find_scenes(
     check_alike(rasters)
     grounds = _near(Footprints.read(area), rasters) if area else [None] * len(rasters)
     scenes = [
-        Scene(raster, label, _scale(raster, scale, resolution), nodata, ground)
+        Scene(raster, label, network_scale(raster, scale, resolution), nodata, ground)
         for raster, label, ground in zip(rasters, _labels(labels, rasters), grounds, strict=True)
     ]
-    for scene in track(scenes, "looking at labels", len(scenes)):
-        _ = scene.anchors  # scans the labels once
+    look_at_labels(scenes)
     if not any(len(scene.anchors) for scene in scenes):
         raise InputError(f"{labels} marks nothing in any of the {len(scenes)} images; there is nothing to learn from")
     return scenes
+
+
+def look_at_labels(scenes: Sequence[Scene]) -> None:
+    """Has each scene look through its labels for anchors now, with a progress bar, rather than when first asked."""
+    for scene in track(scenes, "looking at labels", len(scenes)):
+        _ = scene.anchors
 
 
 def natural_order(path: Path) -> tuple[tuple[int, str | int], ...]:
@@ -84,7 +89,12 @@ def check_alike(rasters: Sequence[Raster]) -> None:
             )
 
 
-def _scale(raster: Raster, scale: float, resolution: float | None) -> float:
+def network_scale(raster: Raster, scale: float, resolution: float | None) -> float:
+    """The share of its own pixels a side to which a raster is brought.
+
+    Raises:
+        InputError: If a resolution is wanted and the raster's is not known.
+    """
     if resolution is None:
         return scale
     if raster.resolution is None:

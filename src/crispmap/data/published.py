@@ -44,7 +44,7 @@ def source(name: str, **choices: Any) -> Source:
     return kind(**choices)
 
 
-def open_dataset(name: str, root: Path, **choices: Any) -> PublishedDataset:
+def open_dataset(name: str, root: Path, *, val_split: str = "val", **choices: Any) -> PublishedDataset:
     """Opens a published dataset as it comes from its archive.
 
     *Convention.* Labels are 1 the class, 0 the rest, 255 ignored; with Potsdam's ``classes="all"`` they are the numbers
@@ -53,6 +53,7 @@ def open_dataset(name: str, root: Path, **choices: Any) -> PublishedDataset:
     Args:
         name: "aicd", "inria" or "potsdam".
         root: Its folder, or the folder around that.
+        val_split: "test" to validate on the test tiles that have labels, which leaves all others to train on.
         **choices: As `source` takes them.
 
     Raises:
@@ -60,7 +61,7 @@ def open_dataset(name: str, root: Path, **choices: Any) -> PublishedDataset:
         InputError: If nothing of it is there, or a file cannot be read.
         PairingError: If an image and its labels do not share one grid.
     """
-    return source(name, **choices).open(Path(root))
+    return source(name, **choices).open(Path(root), val_split)
 
 
 @dataclass(frozen=True)

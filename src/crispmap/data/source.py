@@ -1,21 +1,20 @@
 """What the readers of published datasets share: tiles, their scenes, and the three parts of a dataset."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from crispmap.data.folder import check_alike
+from crispmap.data.folder import check_alike, look_at_labels
 from crispmap.data.labels import Label, Unlabelled
 from crispmap.data.layout import Layout, Role, find_layout
 from crispmap.data.scene import Region, Scene
 from crispmap.data.split import split_by_space
-from crispmap.errors import InputError
+from crispmap.errors import InputError, SettingError
 from crispmap.geo.raster import Nodata, Raster, check_same_grid, kept_open
-from crispmap.progress import track
 
 _VAL_SHARE = 0.2
 _WINDOW = 256  # side of the windows that both parts of a divided tile should hold
@@ -132,13 +131,20 @@ class Source(ABC):
         check_same_grid(mask, image)
         return Scene(image, self.label(mask), nodata=self.nodata)
 
-    def open(self, given: Path) -> PublishedDataset:
+    def open(self, given: Path, val_split: str = "val") -> PublishedDataset:
         """Opens the dataset: every file is looked at, none is read as a whole.
 
+        Args:
+            given: Its folder, or the folder around that.
+            val_split: "test" to validate on the test tiles that have labels, which leaves the others to train on whole.
+
         Raises:
+            SettingError: If ``val_split`` is something else than "val" or "test".
             InputError: If nothing of it is there, or a file cannot be read.
             PairingError: If an image and its labels do not share one grid.
         """
+        if val_split not in ("val", "test"):
+            raise SettingError(f"val_split is 'val' or 'test', not '{val_split}'")
         layout = self.find(given)
         tiles, notes = self.tiles(layout)
         notes += [f"{path.relative_to(layout.root)} is not part of the dataset: left out" for path in layout.surplus]
@@ -148,7 +154,8 @@ class Source(ABC):
         for tile in tiles:
             parts[tile.split].append(self.scene(tile))
         check_alike([scene.image for part in parts.values() for scene in part])
-        train, val, more = self.validation(parts["train"], parts["val"])
+        labelled = [scene for scene in parts[val_split] if not isinstance(scene.label, Unlabelled)]
+        train, val, more = self.validation(parts["train"], labelled)
         groups = {tile.images[0].stem: tile.group for tile in tiles}
         return PublishedDataset(self.name, layout.root, train, val, parts["test"], groups, notes + more)
 
@@ -168,20 +175,14 @@ def with_validation(train: list[Scene], val: list[Scene]) -> tuple[list[Scene], 
         return train, val, [] if train else ["there is nothing to train or validate on"]
     empty = "training" if val else "validation"
     whole = train or val
-    scenes = list(track(_looked_through(whole), "looking at labels", len(whole)))
+    look_at_labels(whole)
     try:
-        parts = split_by_space(scenes, _WINDOW, _VAL_SHARE)
+        parts = split_by_space(whole, _WINDOW, _VAL_SHARE)
     except InputError:
         return train, val, [f"no {empty} tiles, and the others hold too little of the class to be divided"]
     note = f"no {empty} tiles: the ground is cut in two by a straight line; for validation: {_described(parts[1])}"
     first, second = ([_scene_of(region) for region in part] for part in parts)
     return first, second, [note]
-
-
-def _looked_through(scenes: Sequence[Scene]) -> Iterator[Scene]:
-    for scene in scenes:
-        _ = scene.anchors
-        yield scene
 
 
 def _scene_of(region: Region) -> Scene:
