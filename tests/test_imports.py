@@ -13,7 +13,7 @@ import crispmap
 SOURCE = Path(crispmap.__file__).parent
 LAYERS = [  # from the top; what stands in one layer may import each other, but not in a circle
     {"cli"},
-    {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "export"},
+    {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "export"},
     {"report", "task", "callbacks", "misregistration"},
     {"data", "models"},
     {"losses", "metrics", "geo"},

@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "map rasters: probability, mask and footprints",
     "evaluate": "compare predicted masks with the truth",
     "compare": "train several losses on equal terms and say which is better, and how sure that is",
+    "reproduce": "repeat the paper's experiment on its data sets, or on synthetic scenes",
     "suggest-theta": "measure how far labels lie off, and the boundary loss's θ for them",
     "check-data": "look through a published dataset: what is there, what is missing",
     "networks": "list the networks that fit knows by name, and what each costs",

@@ -1,0 +1,99 @@
+"""What is repeated: the recipes, and the plans of comparison that they become.
+
+Free of torch, so that ``--help`` is.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from crispmap.compare.plan import Plan
+from crispmap.errors import CrispmapError, InputError, SettingError
+
+RECIPES = {
+    "aicd": "rendered aerial scenes, the paper's synthetic set",
+    "potsdam": "ISPRS Potsdam, buildings against the rest",
+    "inria": "INRIA Aerial Image Labeling, buildings of ten cities",
+    "synthetic": "scenes made here, with exact labels and with labels that lie off; needs no data",
+}
+LABELS = {"exact": "masks", "offset": "masks_offset"}  # of the synthetic scenes, to learn from
+
+
+def recipe_text(name: str) -> str:
+    """The YAML file of a recipe, with its remarks on what the paper states and what was chosen here.
+
+    Raises:
+        SettingError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise SettingError(f"no recipe '{name}'; there are {', '.join(RECIPES)}")
+    return (files("crispmap.reproduce") / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def recipe(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The settings of a recipe.
+
+    Args:
+        name: A key of `RECIPES`.
+        changes: Settings that replace those of the recipe; of one that holds others, such as ``data``, single ones.
+
+    Raises:
+        SettingError: If there is no such recipe, or a change would make it another experiment's.
+    """
+    found: dict[str, Any] = yaml.safe_load(recipe_text(name))
+    for key, value in (changes or {}).items():
+        if key in ("images", "labels", "val_images", "val_labels", "area", "out"):
+            raise SettingError(f"a recipe has its own {key}; use crispmap compare to choose it")
+        whole = not (isinstance(value, Mapping) and isinstance(found.get(key), Mapping))
+        found[key] = value if whole else found[key] | dict(value)
+    return found
+
+
+def plans(name: str, out: Path, data: Path | None = None, changes: Mapping[str, Any] | None = None) -> dict[str, Plan]:
+    """The comparisons that repeat an experiment, by name: one for a published data set, two for synthetic scenes.
+
+    Args:
+        name: A key of `RECIPES`.
+        out: The folder of everything.
+        data: The data set's folder, or the one around it; the synthetic scenes need none.
+        changes: As `recipe` takes them.
+
+    Raises:
+        SettingError: If a setting cannot be, or ``data`` is missing or too much.
+        InputError: If ``data`` is not there.
+    """
+    settings = recipe(name, changes)
+    if name != "synthetic":
+        if data is None:
+            raise SettingError(
+                f"--data is missing: the folder of {RECIPES[name]} (docs/datasets.md says how to get it)"
+            )
+        if not data.exists():
+            raise InputError(f"--data not found: {data}")
+        return {name: _plan(settings | {"images": data, "out": out})}
+    if data is not None:
+        raise SettingError("--data is not for synthetic scenes, which are made in --out")
+    settings.pop("scenes")
+    train, test = out / "scenes" / "train", out / "scenes" / "test"
+    paths = {"images": train / "images", "val_images": test / "images", "val_labels": test / "masks"}
+    return {
+        kind: _plan(settings | paths | {"labels": train / folder, "out": out / kind}) for kind, folder in LABELS.items()
+    }
+
+
+def _plan(settings: Mapping[str, Any]) -> Plan:
+    """Settings as they stand in YAML, checked by their types."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("plan", type=Plan)
+    plain = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
+    try:
+        plan: Plan = parser.instantiate(parser.parse_object({"plan": plain})).plan
+    except CrispmapError:
+        raise
+    except Exception as error:  # whatever jsonargparse makes of an unknown key or a wrong type
+        raise SettingError(" ".join(str(error).split())) from error
+    return plan
