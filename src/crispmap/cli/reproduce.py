@@ -32,7 +32,9 @@ def build_parser() -> CommandParser:
     parser.add_argument("name", choices=list(RECIPES), help="the recipe")
     parser.add_argument("--data", type=Path, help="the data set's folder, or the one around it")
     parser.add_argument("--out", type=Path, help="folder for everything; reproduced/NAME if not given")
-    parser.add_argument("--losses", help="instead of the recipe's, as crispmap compare takes them")
+    parser.add_argument(
+        "--losses", help="instead of the recipe's, as crispmap compare takes them; the first is the reference"
+    )
     parser.add_argument("--networks", help="instead of the recipe's, as crispmap compare takes them")
     parser.add_argument("--seeds", type=int, help="how many, instead of the recipe's")
     parser.add_argument("--steps", type=int, help="of each run, instead of the recipe's")

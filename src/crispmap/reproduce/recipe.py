@@ -40,11 +40,14 @@ def recipe(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any
     Args:
         name: A key of `RECIPES`.
         changes: Settings that replace those of the recipe; of one that holds others, such as ``data``, single ones.
+            With other losses, the first of them is the reference if none is named.
 
     Raises:
         SettingError: If there is no such recipe, or a change would make it another experiment's.
     """
     found: dict[str, Any] = yaml.safe_load(recipe_text(name))
+    if "losses" in (changes or {}):
+        found.pop("reference")
     for key, value in (changes or {}).items():
         if key in ("images", "labels", "val_images", "val_labels", "area", "out"):
             raise SettingError(f"a recipe has its own {key}; use crispmap compare to choose it")

@@ -30,7 +30,8 @@ def reproduce(plans: Mapping[str, Plan], command: str = "crispmap reproduce") ->
     """
     found = {}
     for name, plan in plans.items():
-        log.info("%s%s", "" if name == next(iter(plans)) else "\n", f"{name}: {len(plan.runs())} runs in {plan.out}")
+        if len(plans) > 1:
+            log.info("\n%s: %d runs in %s", name, len(plan.runs()), plan.out)
         found[name] = compare(plan, command=command)
     return found
 
