@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,3 +209,53 @@ def test_what_metrics_cost_runs_and_its_contenders_agree(bench, tmp_path, monkey
     assert set(found["in_memory"]) == {"crispmap", "crispmap, torch only", "SciPy", "MONAI, surface distance alone"}
     assert found["on_disk"][0]["peak_gib"] > 0.1
     assert "times as long as crispmap" in (tmp_path / "metric-speed.md").read_text()
+
+
+def test_what_training_waits_for_is_measured(bench, tmp_path, monkeypatch):
+    loading = bench("loader_profile")
+    monkeypatch.setattr(loading, "QUICK", replace(loading.QUICK, steps=4, inria_tiles=0))
+    sources = loading.write_sources
+    monkeypatch.setattr(loading, "write_sources", lambda folder, plan: sources(folder, plan)[:1])
+    monkeypatch.setattr(loading, "circumstances", lambda: {name: result()[name] for name in CIRCUMSTANCES})
+    loading.main(["--quick", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "loader-profile.json").read_text())
+    assert found["smoke_run"]
+    (source,) = found["sources"]
+    assert 0 < source["waiting_share"][0] < 1
+    assert source["network_seconds"][0] > 0.001
+    assert "A smoke run" in (tmp_path / "loader-profile.md").read_text()
+
+
+def test_waiting_is_told_from_work(bench):
+    """A loader that takes 20 ms for a batch, and work of 30 ms on each: two fifths are waiting."""
+
+    def loader():
+        for k in range(8):
+            time.sleep(0.5 if k == 0 else 0.02)
+            yield k
+
+    watch = bench("loader_profile").Watch(loader(), 8)
+    for k in watch:
+        time.sleep(0.4 if k == 0 else 0.03)
+    assert watch.waiting_share == pytest.approx(8 * 0.02 / (8 * 0.05), abs=0.1)
+    assert len(watch.waits) == 7
+    assert len(watch.steps) == 6
+    assert min(watch.steps) >= 0.03
+    assert max(watch.steps) < 0.4
+
+
+@pytest.mark.parametrize(("shares", "verdict"), [([0.001, 0.019, 0.002], "met"), ([0.001, 0.02, 0.002], "**not met**")])
+def test_waiting_is_judged_by_the_worst_round(bench, shares, verdict):
+    loading = bench("loader_profile")
+    times = dict.fromkeys(("longest_wait", "step_seconds", "network_seconds", "loader_seconds"), [0.1] * 3)
+    source = {"what": "tiles", "scale": 1.0, "waiting_share": shares, **times}
+    written = result(
+        target=0.02,
+        network="small",
+        steps=5,
+        rounds=3,
+        window=256,
+        batch_size=8,
+        sources=[source | {"waiting_share": [0]}, source],
+    )
+    assert loading.page(written).rstrip().endswith(f"of every source: {verdict}.")

@@ -13,12 +13,12 @@ import crispmap
 SOURCE = Path(crispmap.__file__).parent
 LAYERS = [  # from the top; what stands in one layer may import each other, but not in a circle
     {"cli"},
-    {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "export"},
+    {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "vectorize", "export"},
     {"report", "task", "callbacks", "misregistration"},
     {"data", "models"},
     {"losses", "metrics", "geo"},
     {"functional"},
-    {"errors", "progress", "settings", "whole"},
+    {"errors", "progress", "run", "settings", "whole"},
 ]
 HEAVY = {
     "geopandas",

@@ -76,6 +76,12 @@ def test_the_scale_of_a_raster(tmp_path, write_raster):
     half_metre = Raster.of(write_raster(tmp_path / "a.tif", np.ones((2, 8, 8), "uint16")))
     nowhere = Raster.of(write_raster(tmp_path / "a.png", np.ones((2, 8, 8), "uint16")))
     assert ModelSpec(**{**asdict(SPEC), "scale": 0.4}).scale_of(nowhere) == 0.4
+    trained = {**asdict(SPEC), "scale": 0.4, "trained_resolution": 2.0}  # on imagery of 0.8 m
+    assert ModelSpec(**trained).scale_of(nowhere) == 0.4
+    assert ModelSpec(**trained).scale_of(half_metre) == pytest.approx(0.25)  # to see 2 m, not 1.25 m
+    for seen, scale in ((1.25, 0.4), (1.14, 0.4), (1.13, 0.5 / 1.13), (1.38, 0.4), (1.40, 0.5 / 1.40)):
+        spec = ModelSpec(**trained | {"trained_resolution": seen})
+        assert spec.scale_of(half_metre) == pytest.approx(scale), seen
     metres = ModelSpec(**{**asdict(SPEC), "resolution": 2.0})
     assert metres.scale_of(half_metre) == pytest.approx(0.25)
     with pytest.raises(InputError, match="ground resolution is unknown"):

@@ -48,6 +48,15 @@ class ProgressLines(Callback):
             self._stack.close()
 
 
+class SavedLogs(Callback):
+    """Sees to it that what was logged up to a validation is on disk when its checkpoint is."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes it; checkpoints come after all other callbacks."""
+        for logger in trainer.loggers:
+            logger.save()
+
+
 class JaggednessGuard(Callback):
     """Warns, with the remedy, when the masks of a network in training turn jagged.
 

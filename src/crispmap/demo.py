@@ -16,7 +16,7 @@ import torch
 from crispmap import __version__
 from crispmap.data.synthetic import write_scenes
 from crispmap.evaluate import Evaluation, evaluate
-from crispmap.fit import fit, validations
+from crispmap.fit import fit
 from crispmap.geo.mask import MaskRaster
 from crispmap.geo.raster import Raster
 from crispmap.geo.vector import Footprints
@@ -35,6 +35,7 @@ from crispmap.report import (
     standard_metrics,
     write_report,
 )
+from crispmap.run import validations
 from crispmap.settings import DataSettings, FitSettings
 from crispmap.whole import clear, whole_file
 

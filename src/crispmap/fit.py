@@ -1,6 +1,5 @@
 """Training: from imagery and labels on disk to a run folder with a model in it."""
 
-import csv
 import inspect
 import logging
 import warnings
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -19,27 +17,21 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 
 from crispmap import __version__
-from crispmap.callbacks import JaggednessGuard, ProgressLines
-from crispmap.data.folder import check_alike, find_scenes, look_at_labels, network_scale
+from crispmap.callbacks import JaggednessGuard, ProgressLines, SavedLogs
 from crispmap.data.module import WindowDataModule
-from crispmap.data.published import open_dataset
-from crispmap.data.scene import Region, Scene
-from crispmap.data.split import split_by_space
+from crispmap.data.regions import find_regions
+from crispmap.data.scene import Region
 from crispmap.data.statistics import Statistics, measure
-from crispmap.errors import InputError, SettingError
-from crispmap.geo.raster import parse_nodata
+from crispmap.errors import SettingError
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
-from crispmap.models import MODEL_FILE, ModelSpec, SegmentationModel, load_model
+from crispmap.models import ModelSpec, SegmentationModel, half_precision, load_model
+from crispmap.run import MODEL_FILE, begin, finish_log, go_on, last_checkpoint, validations
 from crispmap.settings import FitSettings
 from crispmap.task import SegmentationTask
-from crispmap.whole import clear, whole_file
+from crispmap.whole import whole_file
 
 log = logging.getLogger("crispmap")
-
-CONFIG_FILE = "config.yaml"
-METRICS_FILE = "metrics.csv"
-_RUN_PARTS = (MODEL_FILE, CONFIG_FILE, METRICS_FILE, "hparams.yaml", "checkpoints", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -55,19 +47,23 @@ class FitResult:
     metrics: dict[str, float]
 
 
-def fit(settings: FitSettings) -> FitResult:
+def fit(settings: FitSettings, *, resume: bool = False) -> FitResult:
     """Trains a network and leaves in ``settings.out`` all that is needed to predict with it.
 
     Written: ``model.pt`` (weights of the best checkpoint by validation IoU, normalisation, bands, classes, ground
     resolution), ``config.yaml`` (the settings, which give the run again), ``metrics.csv`` and ``tensorboard/``
     (what was logged), ``checkpoints/`` (best and last).
 
+    Args:
+        settings: Of the run.
+        resume: Whether to go on where a run of the same settings in that folder was stopped, as `fit_regions` does.
+
     Raises:
         CrispmapError: If settings or data cannot work; nothing has been written then.
     """
     build_loss(settings.loss)  # mistakes in it show before labels are looked through
     check_trainer_arguments(settings.trainer)
-    return fit_regions(settings, *find_regions(settings))
+    return fit_regions(settings, *find_regions(settings), resume=resume)
 
 
 def fit_regions(
@@ -78,6 +74,7 @@ def fit_regions(
     start: Path | None = None,
     stop: int | None = None,
     monitor: str = "iou",
+    resume: bool = False,
 ) -> FitResult:
     """Does what `fit` does, on ground that has been found, and the whole way or a part of it.
 
@@ -91,12 +88,17 @@ def fit_regions(
         start: A run's checkpoints/last.ckpt to go on from, weights, optimiser and position; from step 0 without it.
         stop: The step after which to stop, the end of an epoch; the end of the run by default.
         monitor: The validation metric by which the best checkpoint is kept.
+        resume: Whether to go on from the last validation of a run in ``settings.out`` that was stopped before its end,
+            if it has the same settings; it ends with the weights and metrics that it would have had. Without such a
+            run, or without ``resume``, what is in the folder of an older run is removed.
 
     Raises:
         CrispmapError: If settings or data cannot work.
     """
     loss = build_loss(settings.loss)
     check_trainer_arguments(settings.trainer)
+    going_on = last_checkpoint(settings) if resume and start is None else None
+    start = start or going_on
     if settings.model.weights is not None and start is None:
         log.info("looking for the pretrained weights '%s'", settings.model.weights)
     spec, model = _model(settings, train, start)
@@ -108,9 +110,12 @@ def fit_regions(
         weight_decay=settings.optim.weight_decay,
     )
     run = settings.out
-    run.mkdir(parents=True, exist_ok=True)
-    clear(run, _RUN_PARTS)  # of an older run there, only what it wrote
-    (run / CONFIG_FILE).write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
+    if going_on is None:
+        begin(settings)
+    else:
+        step = _step(going_on)
+        go_on(run, step)
+        log.info("going on from step %d of %d", step, settings.steps)
     log.info(
         "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",
         *(len({id(region.scene) for region in part}) for part in (train, val)),
@@ -143,24 +148,13 @@ def fit_regions(
     )
     if not best.best_model_path:
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    finish_log(run)
     kept = load_model(best.best_model_path)
-    metrics = next(row for row in validations(run) if row["step"] == checkpoint["global_step"])
+    metrics = next(row for row in validations(run) if row["step"] == _step(Path(best.best_model_path)))
     kept.spec = replace(spec, training=_provenance(settings, metrics))
     with whole_file(run / MODEL_FILE) as path:
         kept.save(path)
     return FitResult(run, metrics)
-
-
-def validations(run: Path) -> list[dict[str, float]]:
-    """What a run logged at each validation: ``step`` (steps done) and the metrics, named without ``val/``."""
-    with (run / METRICS_FILE).open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["val/iou"]]
-    return [
-        {"step": float(row["step"]) + 1}
-        | {name.removeprefix("val/"): float(value) for name, value in row.items() if name.startswith("val/")}
-        for row in rows
-    ]
 
 
 def build_loss(given: str | dict[str, Any] | None) -> nn.Module:
@@ -202,60 +196,6 @@ def check_trainer_arguments(arguments: dict[str, Any]) -> None:
             raise SettingError(f"--trainer.{name} is not to be set; there are {', '.join(sorted(known))}")
 
 
-def find_regions(settings: FitSettings) -> tuple[list[Region], list[Region]]:
-    """The ground for training and that for validation: named, or cut from each other by space.
-
-    Raises:
-        InputError: If the data cannot be used.
-        PairingError: If images and labels do not belong together.
-    """
-    if settings.dataset is not None:
-        return _published_regions(settings, settings.dataset)
-    assert settings.labels is not None  # FitSettings sees to it
-    how: dict[str, Any] = {
-        "area": settings.area,
-        "nodata": parse_nodata(settings.nodata),
-        "scale": settings.scale,
-        "resolution": settings.resolution,
-    }
-    scenes = find_scenes(settings.images, settings.labels, **how)
-    if settings.val_images is None or settings.val_labels is None:
-        return split_by_space(scenes, settings.data.window, settings.data.val_share)
-    others = find_scenes(settings.val_images, settings.val_labels, **how)
-    check_alike([scenes[0].image, others[0].image])
-    return tuple([Region(s, s.image.window) for s in part] for part in (scenes, others))  # type: ignore[return-value]
-
-
-def _published_regions(settings: FitSettings, dataset: str | dict[str, Any]) -> tuple[list[Region], list[Region]]:
-    choices = {"name": dataset} if isinstance(dataset, str) else dict(dataset)
-    if "name" not in choices:
-        raise SettingError(f"--dataset is {dataset}; it is a name, or a name with choices: {{name: potsdam, …}}")
-    if choices.get("classes") == "all":
-        raise SettingError("networks of one class are trained; leave out --dataset's classes, or set it to building")
-    found = open_dataset(choices.pop("name"), settings.images, **choices)
-    for note in found.notes:
-        log.info("%s", note)
-
-    def regions(scenes: list[Scene]) -> list[Region]:
-        brought = [
-            replace(
-                scene,
-                scale=network_scale(scene.image, settings.scale, settings.resolution),
-                nodata=scene.nodata if settings.nodata is None else parse_nodata(settings.nodata),
-            )
-            for scene in scenes
-        ]
-        look_at_labels(brought)
-        return [Region(scene, scene.image.window) for scene in brought]
-
-    train, val = regions(found.train), regions(found.val)
-    if not any(len(region.anchors) for region in train) or not val:
-        raise InputError(
-            f"{found.root} holds nothing to learn from, or nothing to validate on; see crispmap check-data"
-        )
-    return train, val
-
-
 def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tuple[ModelSpec, SegmentationModel]:
     seed_everything(settings.seed, verbose=False)
     if start is not None:
@@ -292,8 +232,14 @@ def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tu
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
+def _step(checkpoint: Path) -> int:
+    """The steps that were done when it was written."""
+    done: int = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+    return done
+
+
 def _trainer(settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint]) -> Trainer:
-    callbacks: list[Callback] = [*checkpoints, ProgressLines(), JaggednessGuard()]
+    callbacks: list[Callback] = [*checkpoints, ProgressLines(), JaggednessGuard(), SavedLogs()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -320,11 +266,9 @@ def _trainer(settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint
 
 
 def _precision() -> Any:
-    """Half the width where the processor computes with it; the master weights stay float32."""
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    computes_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public question
-    return "bf16-mixed" if computes_bf16() else "32-true"
+    """Half the width where the device computes with it; the master weights stay float32."""
+    names = {torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed", None: "32-true"}
+    return names[half_precision(torch.device("cuda" if torch.cuda.is_available() else "cpu"))]
 
 
 def _provenance(settings: FitSettings, metrics: dict[str, float]) -> dict[str, Any]:

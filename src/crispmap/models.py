@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from crispmap.errors import InputError, ModelError, SettingError
 from crispmap.geo.raster import Raster
+from crispmap.run import MODEL_FILE
 from crispmap.settings import ModelSettings
 
-MODEL_FILE = "model.pt"
+_SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
 
 
@@ -55,17 +56,35 @@ class ModelSpec:
     def scale_of(self, raster: Raster) -> float:
         """The share of its own pixels a side to which a raster is brought for this network.
 
+        *Convention.* A network trained at a ground resolution sees every raster at that. One trained at a scale sees
+        rasters at that scale, unless their ground resolution and that of its training are both known and it would see
+        their pixels more than a tenth larger or smaller than those it was trained on: then they are brought to these.
+
         Raises:
             InputError: If the network wants a ground resolution and the raster's is not known.
         """
         if self.resolution is None:
-            return self.scale
+            if raster.resolution is None or self.trained_resolution is None:
+                return self.scale
+            wanted = raster.resolution / self.trained_resolution
+            return self.scale if abs(wanted / self.scale - 1) <= _SAME_GROUND else wanted
         if raster.resolution is None:
             raise InputError(
                 f"{raster.path} has no CRS, so its ground resolution is unknown, but the model works at "
                 f"{self.resolution:g} m; assign a CRS to the image"
             )
         return raster.resolution / self.resolution
+
+
+def half_precision(device: torch.device) -> torch.dtype | None:
+    """The type of half the width that a device computes with, in training as in prediction; None where there is none.
+
+    CPUs only where they have instructions for it: the others imitate it, slowly.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    computes_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch has no public question
+    return torch.bfloat16 if device.type == "cpu" and computes_bf16() else None
 
 
 class SegmentationModel(nn.Module):

@@ -16,9 +16,9 @@ from crispmap.compare.comparing import compare
 from crispmap.compare.cost import loss_costs, median_step, step_ends
 from crispmap.compare.measure import METRICS
 from crispmap.compare.runner import check_older, model_of, state_of
+from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.errors import InputError, SettingError
-from crispmap.fit import find_regions
 from crispmap.models import ModelSpec, SegmentationModel
 from crispmap.settings import DataSettings, FitSettings, ModelSettings
 from crispmap.task import SegmentationTask

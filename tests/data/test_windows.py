@@ -145,6 +145,22 @@ def test_flips_and_turns_move_image_and_label_alike():
     assert len(seen) == 8
 
 
+@pytest.mark.parametrize("side", [15, 16, 40])
+def test_turned_samples_lie_in_order_of_memory(side):
+    """They go on as tensors, which know no steps backwards; and not a value changes."""
+    image = np.random.default_rng(0).random((2, side, side)).astype("float32")
+    image[:, 3, 4] = np.nan
+    forms = {np.rot90(image, k, (1, 2))[..., ::step].tobytes() for k in range(4) for step in (1, -1)}
+    seen = set()
+    for seed in range(60):
+        sample = flip_and_turn(Sample(image, (image[0] > 0.5).astype("uint8")), np.random.default_rng(seed))
+        assert sample.image.flags.c_contiguous
+        assert sample.label.flags.c_contiguous
+        np.testing.assert_array_equal(sample.label, sample.image[0] > 0.5)
+        seen.add(sample.image.tobytes())
+    assert seen == forms
+
+
 def test_photometric_changes_keep_nodata():
     image = np.full((2, 4, 4), 100, "float32")
     image[:, 0, 0] = np.nan

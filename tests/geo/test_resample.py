@@ -55,3 +55,25 @@ def test_not_a_number_where_there_are_no_data_does_not_spread():
     out, seen = resample(pixels, np.isfinite(pixels[0]), (2, 2))
     assert seen.all()
     np.testing.assert_allclose(out, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols"), [((0.5, 7.25), (1.0, 9.0)), ((2.75, 6.5), (0.25, 3.5)), ((1.0, 7.0), (0.0, 9.0))]
+)
+def test_a_part_is_covered_from_anywhere_between_pixels(rows, cols):
+    """Against pixels drawn so finely, 24 a side, that every edge falls between them."""
+    pixels = RNG.random((2, 8, 9))
+    fine = np.kron(pixels, np.ones((1, 24, 24)))
+    part = fine[:, round(rows[0] * 24) : round(rows[1] * 24), round(cols[0] * 24) : round(cols[1] * 24)]
+    shape = 3, 2
+    out, seen = resample(pixels, np.ones((8, 9), bool), shape, rows, cols)
+    height, width = (length // n for length, n in zip(part.shape[1:], shape, strict=True))
+    expected = part.reshape(2, shape[0], height, shape[1], width).mean((2, 4))
+    np.testing.assert_allclose(out, expected, rtol=1e-5)
+    assert seen.all()
+
+
+def test_as_many_pixels_moved_by_a_half_are_means_of_neighbours():
+    pixels = RNG.random((1, 4, 5))
+    out, _ = resample(pixels, np.ones((4, 5), bool), (4, 4), cols=(0.5, 4.5))
+    np.testing.assert_allclose(out, (pixels[..., 1:] + pixels[..., :-1]) / 2, rtol=1e-5)

@@ -8,6 +8,7 @@ import yaml
 
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
 from crispmap.errors import SettingError
+from crispmap.run import unfinished
 from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings, network
 
 _EXAMPLE = """
@@ -48,7 +49,8 @@ def build_parser() -> CommandParser:
     """What the command takes: the fields of `FitSettings`, each as a flag and as a key of a YAML file."""
     return FitParser(
         "fit",
-        "Trains a network on imagery with labels (masks or polygons) and writes a run folder to predict with.",
+        "Trains a network on imagery with labels (masks or polygons) and writes a run folder to predict with. Stopped "
+        "at any moment and started again with the same command, it goes on from its last validation.",
         _EXAMPLE,
     )
 
@@ -129,10 +131,11 @@ def run(args: Any) -> None:
     given.pop("config")
     overwrite = given.pop("overwrite")
     settings = fit_settings(given)
-    free_path(settings.out, overwrite=overwrite)
+    resume = not overwrite and unfinished(settings)
+    free_path(settings.out, overwrite=overwrite or resume)
 
     from crispmap.fit import fit
 
-    result = fit(settings)
+    result = fit(settings, resume=resume)
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items() if name != "step")
     print(f"{result.run}: the model of step {result.metrics['step']:.0f}; on validation {scores}")

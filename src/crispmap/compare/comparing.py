@@ -13,9 +13,10 @@ from crispmap.compare.page import page_of
 from crispmap.compare.plan import Plan, Run
 from crispmap.compare.results import Comparison, gather, write_json, write_markdown
 from crispmap.compare.runner import Train, carry_out, check_older, counts_of, model_of, state_of
+from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.errors import SettingError
-from crispmap.fit import build_loss, check_trainer_arguments, find_regions, fit_regions
+from crispmap.fit import build_loss, check_trainer_arguments, fit_regions
 from crispmap.report.comparison import write_comparison_page
 from crispmap.whole import whole_file
 
@@ -51,7 +52,7 @@ def compare(
     check_older(plan)
     learn, examined = find_regions(plan.settings(runs[0])) if ground is None else ground
     tiles = tiles_of(examined)
-    carry_out(plan, tiles, train or (lambda settings: fit_regions(settings, list(learn), list(examined))))
+    carry_out(plan, tiles, train or (lambda settings: fit_regions(settings, list(learn), list(examined), resume=True)))
     done = [run for run in runs if counts_of(run) is not None]
     if not done:
         state = state_of(runs[0])

@@ -16,8 +16,8 @@ from crispmap.compare.cost import median_step, step_ends
 from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import SettingError
-from crispmap.fit import validations
 from crispmap.models import SegmentationModel, load_model
+from crispmap.run import validations
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
 

@@ -47,6 +47,12 @@ class RasterPart(Raster):
             pixels[:, rows, cols], valid[rows, cols] = self.whole.read(place, nodata)
         return pixels, valid
 
+    def _reduced(self, window: Window, shape: tuple[int, int], nodata: Nodata) -> NDArray[np.float32] | None:
+        if window.intersection(self.window) != window:
+            return None
+        place = Window(window.row + self.row, window.col + self.col, window.height, window.width)
+        return self.whole._reduced(place, shape, nodata)
+
 
 @dataclass(frozen=True)
 class RasterStack(Raster):
@@ -81,3 +87,8 @@ class RasterStack(Raster):
         """Reads a part of all layers, as `Raster.read` does."""
         pixels, valid = zip(*(layer.read(window, nodata) for layer in self.layers), strict=True)
         return np.concatenate(pixels), np.logical_and.reduce(valid)
+
+    def _reduced(self, window: Window, shape: tuple[int, int], nodata: Nodata) -> NDArray[np.float32] | None:
+        found = [layer._reduced(window, shape, nodata) for layer in self.layers]
+        parts = [part for part in found if part is not None]
+        return np.concatenate(parts) if len(parts) == len(found) else None

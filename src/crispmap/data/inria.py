@@ -77,4 +77,4 @@ def _city(name: str) -> str:
 
 
 def _decode(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(_CLASSES[pixels[0]])
+    return np.asarray(_CLASSES.take(pixels[0]))

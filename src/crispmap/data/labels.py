@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crispmap.errors import InputError
 from crispmap.geo.mask import MaskRaster
-from crispmap.geo.raster import Raster, Window, kept_open
+from crispmap.geo.raster import Raster, Window
 from crispmap.geo.vector import Footprints
 
 IGNORED = 255  # class number of pixels of which nothing is known
@@ -66,25 +66,21 @@ class CodedLabel:
         Raises:
             InputError: If the file holds other codes than the dataset's.
         """
-        return self._read(self.raster, window)
-
-    def _read(self, raster: Raster, window: Window) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        pixels, inside = raster.read(window, "none")
+        pixels, inside = self.raster.read(window, "none")
         numbers = self.decode(pixels)
         if (odd := numbers == UNKNOWN).any():
             codes = np.unique(pixels[:, odd], axis=1).T[:3].tolist()
             found = ", ".join(str(code[0] if len(code) == 1 else tuple(code)) for code in codes)
             raise InputError(
-                f"{raster.path} holds {found}, which the published labels do not; is the file the original?"
+                f"{self.raster.path} holds {found}, which the published labels do not; is the file the original?"
             )
         known = inside & (numbers != IGNORED)
-        masks = (numbers == np.array(self.classes)[:, None, None]) & known
+        masks = (numbers == np.array(self.classes, np.uint8)[:, None, None]) & known
         return (masks[0] if len(self.classes) == 1 else masks), known
 
     def anchors(self) -> NDArray[np.int64]:
         """One pixel of the class for each cell of 32 pixels a side that holds any; of several classes, one of each."""
-        with kept_open(self.raster) as raster:
-            return _one_a_cell(lambda window: self._read(raster, window), raster)
+        return _one_a_cell(self.read, self.raster)
 
 
 @dataclass(frozen=True)

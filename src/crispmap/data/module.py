@@ -5,11 +5,14 @@ from collections.abc import Sequence
 
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from crispmap.data.scene import Region
 from crispmap.data.statistics import Statistics
 from crispmap.data.windows import GridWindows, TrainingWindows
+from crispmap.geo.raster import small_cache
+
+Batch = dict[str, Tensor]
 
 
 class WindowDataModule(LightningDataModule):
@@ -56,7 +59,7 @@ class WindowDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
         self.workers = min(8, max(1, (os.cpu_count() or 1) - 1)) if workers is None else workers
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """The windows of the current epoch: sample numbers go on where the epoch before ended.
 
         The trainer must ask anew in every epoch (``reload_dataloaders_every_n_epochs=1``).
@@ -67,8 +70,18 @@ class WindowDataModule(LightningDataModule):
         if first < self.steps < last:
             last = self.steps
         numbers = range(first * self.batch_size, last * self.batch_size)
-        return DataLoader(self.train_windows, self.batch_size, sampler=numbers, num_workers=self.workers)
+        return self._loader(self.train_windows, numbers)
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Windows on a grid."""
-        return DataLoader(self.val_windows, self.batch_size, num_workers=self.workers)
+        return self._loader(self.val_windows)
+
+    def _loader(self, windows: Dataset[Batch], numbers: range | None = None) -> DataLoader[Batch]:
+        return DataLoader(
+            windows, self.batch_size, sampler=numbers, num_workers=self.workers, worker_init_fn=_keep_little
+        )
+
+
+def _keep_little(worker: int) -> None:
+    """Files stay open in a worker, so that what GDAL keeps of them would grow to a share of memory, in each anew."""
+    small_cache().__enter__()  # for as long as the worker lives

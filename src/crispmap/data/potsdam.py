@@ -11,7 +11,7 @@ from crispmap.data.labels import IGNORED, CodedLabel
 from crispmap.data.layout import Layout, Role
 from crispmap.data.source import Source, Tile, lonely
 from crispmap.errors import SettingError
-from crispmap.geo.raster import Raster, kept_open
+from crispmap.geo.raster import Raster
 
 CLASSES = ("impervious surface", "building", "low vegetation", "tree", "car", "clutter")
 COLOURS = ((255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
@@ -113,11 +113,10 @@ class Potsdam(Source):
         """How many pixels belong to which class, are black, or have a colour that is off."""
         counts = np.zeros(256, np.int64)
         off = 0
-        with kept_open(raster) as opened:
-            for window in raster.window.strips():
-                pixels, _ = opened.read(window, "none")
-                counts += np.bincount(_decode(pixels).ravel(), minlength=256)
-                off += int(((pixels > 0) & (pixels < 255)).any(axis=0).sum())
+        for window in raster.window.strips():
+            pixels, _ = raster.read(window, "none")
+            counts += np.bincount(_decode(pixels).ravel(), minlength=256)
+            off += int(((pixels > 0) & (pixels < 255)).any(axis=0).sum())
         names = dict(enumerate(CLASSES)) | {IGNORED: "black, ignored"}
         found = {names[number]: int(counts[number]) for number in np.flatnonzero(counts).tolist()}
         return found | ({"of these in colours that are off": off} if off else {})

@@ -51,18 +51,22 @@ class Scene:
         """Reads a window and brings it to a shape.
 
         What is nodata, outside the image or outside the area is ignored. A pixel belongs to the class if at
-        least half of its known ground does; of several classes, to that which has most of it.
+        least half of its known ground does; of several classes, to that which has most of it. Imagery may come by way
+        of an overview (`Raster.read_at`), labels never do: those of masks are nearest neighbours as a rule, which move
+        outlines.
         """
-        pixels, valid = self.image.read(window, self.nodata)
+        image, seen, valid = self.image.read_at(window, shape, self.nodata)
         mask, known = self.label.read(window)
         known = known & valid
         if self.area is not None:
             known &= self.area.burn(self.image, window)
-        image, seen = resample(pixels, valid, shape)
-        image[:, ~seen] = np.nan
+        if not seen.all():
+            image[:, ~seen] = np.nan
         shares, sure = resample(mask.reshape(-1, *known.shape), known, shape)
         number = shares[0] >= 0.5 if mask.ndim == 2 else shares.argmax(axis=0)
-        return Sample(image, np.where(sure & seen, number, IGNORED).astype(np.uint8))
+        label = number.astype(np.uint8)
+        label[~(sure & seen)] = IGNORED
+        return Sample(image, label)
 
     def part(self, window: Window) -> "Scene":
         """The scene inside a window, which lies inside the image; of the rest nothing is seen."""

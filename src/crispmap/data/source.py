@@ -14,7 +14,7 @@ from crispmap.data.layout import Layout, Role, find_layout
 from crispmap.data.scene import Region, Scene
 from crispmap.data.split import split_by_space
 from crispmap.errors import InputError, SettingError
-from crispmap.geo.raster import Nodata, Raster, check_same_grid, kept_open
+from crispmap.geo.raster import Nodata, Raster, check_same_grid
 
 _VAL_SHARE = 0.2
 _WINDOW = 256  # side of the windows that both parts of a divided tile should hold
@@ -214,14 +214,13 @@ def lonely(files: Mapping[str, Path], partners: Iterable[str], root: Path, lacki
 def tally_values(raster: Raster) -> dict[str, int]:
     """How many pixels of a mask, in its first band, have which value."""
     counts: dict[str, int] = {}
-    with kept_open(raster) as opened:
-        for window in raster.window.strips():
-            values = opened.read(window, "none")[0][0].ravel()
-            if values.dtype in (np.uint8, np.uint16):  # much faster than sorting
-                numbers = np.bincount(values)
-                found = {str(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
-            else:
-                found = {f"{value:g}": int(n) for value, n in zip(*np.unique(values, return_counts=True), strict=True)}
-            for name, number in found.items():
-                counts[name] = counts.get(name, 0) + number
+    for window in raster.window.strips():
+        values = raster.read(window, "none")[0][0].ravel()
+        if values.dtype in (np.uint8, np.uint16):  # much faster than sorting
+            numbers = np.bincount(values)
+            found = {str(value): int(numbers[value]) for value in np.flatnonzero(numbers)}
+        else:
+            found = {f"{value:g}": int(n) for value, n in zip(*np.unique(values, return_counts=True), strict=True)}
+        for name, number in found.items():
+            counts[name] = counts.get(name, 0) + number
     return counts

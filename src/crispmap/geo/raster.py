@@ -7,7 +7,6 @@ not finite in some band never are.
 """
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -19,10 +18,13 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from crispmap.errors import InputError, PairingError
+from crispmap.geo.open_files import errors_named, kept_file, open_raster
+from crispmap.geo.open_files import opened as opened
+from crispmap.geo.overview import LEAST, fitting_overview, place_on_overview
+from crispmap.geo.resample import resample
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt", ".jp2")
 
@@ -145,29 +147,85 @@ class Raster:
         Raises:
             InputError: If the file cannot be read.
         """
+        inside = window.intersection(self.window)
+        if inside == window and inside.height and inside.width:
+            with self._file() as file:
+                return self._read(file, inside, nodata)
         pixels: NDArray[Any] = np.zeros((len(self.bands), window.height, window.width), self.dtype)
         valid = np.zeros((window.height, window.width), bool)
-        inside = window.intersection(self.window)
-        if not inside.height or not inside.width:
-            return pixels, valid
-        rows, cols = inside.slices_in(window)
-        part = RasterioWindow(inside.col, inside.row, inside.width, inside.height)
+        if inside.height and inside.width:
+            rows, cols = inside.slices_in(window)
+            pixels[:, rows, cols], valid[rows, cols] = self.read(inside, nodata)
+        return pixels, valid
+
+    def read_at(
+        self, window: Window, shape: tuple[int, int], nodata: Nodata = "file"
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Reads a part, which may reach beyond the raster, and brings it to a shape as `resample` does.
+
+        *Convention.* Where the part shrinks, it is taken from the coarsest of the file's overviews that is no coarser
+        than what is asked for, and brought from there by area means: a fraction of the pixels, on the same ground.
+        Where an overview's alpha band, mask or values show anything without data in it, it is read at the raster's own
+        pixels, for only they tell how much of the ground holds data; so it is where ``nodata`` is not the file's own
+        word, by which its overviews were made. Those are expected to be up to date and to hold means, as
+        ``gdaladdo -r average`` makes them: what another filter left in them is read as it is, and nearest neighbours,
+        gdaladdo's default, flicker. Only those of GeoTIFFs are used (built in, or in an .ovr file): the reduced images
+        in JPEG 2000 lie up to half of their pixels off.
+
+        Args:
+            window: What to read.
+            shape: The height and width wanted.
+            nodata: As `read` takes it.
+
+        Returns:
+            The pixels (bands, *shape), where at least half of their ground holds data (*shape), and where the raster's
+            own pixels do (window.height, window.width).
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        reduced = self._reduced(window, shape, nodata)
+        if reduced is not None:
+            return reduced, np.ones(shape, bool), np.ones((window.height, window.width), bool)
+        pixels, valid = self.read(window, nodata)
+        return *resample(pixels, valid, shape), valid
+
+    def _reduced(self, window: Window, shape: tuple[int, int], nodata: Nodata) -> NDArray[np.float32] | None:
+        """A part by way of an overview; None where none will do, or where not all of the part holds data."""
+        shrinks = min(window.height / shape[0], window.width / shape[1])
+        if shrinks < LEAST or window.intersection(self.window) != window or not self._is_own_word(nodata):
+            return None
         with self._file() as file:
-            found = file.read(self.bands, window=part)
-            pixels[:, rows, cols] = found
-            if nodata == "file" and self.masked:
-                # GDAL's own dataset mask would let a declared nodata value overrule the alpha band
-                alpha = _alpha_bands(file)
-                opaque = file.read(alpha[0], window=part) if alpha else file.dataset_mask(window=part)
-                valid[rows, cols] = opaque > 0
-            else:
-                valid[rows, cols] = ~_equals(found, self.nodata if nodata == "file" else nodata).all(axis=0)
+            overview = fitting_overview(file, self.bands[0], shrinks)
+            # GDAL takes overviews for whole where a mask was added after them, so a mask is asked in full
+            if overview is None or (self.masked and not _alpha_bands(file) and not _opacity(file, window).all()):
+                return None
+        with kept_file(self.path, overview) as file:
+            row, height, rows = place_on_overview(window.row, window.height, self.height, file.height)
+            col, width, cols = place_on_overview(window.col, window.width, self.width, file.width)
+            pixels, valid = self._read(file, Window(row, col, height, width), nodata, in_part=False)
+        return resample(pixels, valid, shape, rows, cols)[0] if valid.all() else None
+
+    def _read(
+        self, file: rasterio.DatasetReader, window: Window, nodata: Nodata, *, in_part: bool = True
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Reads a window inside a file: this one, or an overview, where ground may hold data in part."""
+        pixels: NDArray[Any] = file.read(self.bands, window=_for_rasterio(window))
+        if nodata == "file" and self.masked:
+            opacity = _opacity(file, window)
+            valid: NDArray[np.bool_] = opacity > 0 if in_part else opacity == _opaque(opacity.dtype)
+        else:
+            valid = ~_all_equal(pixels, self.nodata if nodata == "file" else nodata)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(axis=0)
         return pixels, valid
 
+    def _is_own_word(self, nodata: Nodata) -> bool:
+        """Whether this is what the file itself says of nodata."""
+        return nodata == "file" or (not self.masked and nodata == ("none" if self.nodata is None else self.nodata))
+
     def _file(self) -> AbstractContextManager[rasterio.DatasetReader]:
-        return opened(self.path)
+        return kept_file(self.path)
 
 
 @dataclass(frozen=True)
@@ -178,15 +236,15 @@ class _OpenRaster(Raster):
 
     @contextmanager
     def _file(self) -> Iterator[rasterio.DatasetReader]:
-        with _errors_named(self.path):
+        with errors_named(self.path):
             yield self.file
 
 
 @contextmanager
 def kept_open(raster: Raster) -> Iterator[Raster]:
     """The same raster for many reads: its file, and what GDAL has cached of it, stays open until the context ends."""
-    with _errors_named(raster.path):
-        file = _open(raster.path)
+    with errors_named(raster.path):
+        file = open_raster(raster.path)
     with file:
         yield _OpenRaster(**(vars(raster) | {"file": file}))
 
@@ -196,29 +254,6 @@ def small_cache() -> Iterator[None]:
     """GDAL keeps few decoded blocks; by itself it keeps as many as fit a twentieth of the machine's memory."""
     with rasterio.Env(GDAL_CACHEMAX=_CACHE):
         yield
-
-
-@contextmanager
-def opened(path: str | Path) -> Iterator[rasterio.DatasetReader]:
-    """Opens a raster; whatever goes wrong while reading it becomes an `InputError` that names it."""
-    with _errors_named(path), _open(path) as file:
-        yield file
-
-
-def _open(path: str | Path) -> rasterio.DatasetReader:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
-        return rasterio.open(path)
-
-
-@contextmanager
-def _errors_named(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except RasterioError as error:
-        if not Path(path).exists():
-            raise InputError(f"image not found: {path}") from error
-        raise InputError(f"{path} cannot be read as a raster; is it whole? ({error})") from error
 
 
 def raster_files(folder: Path) -> list[Path]:
@@ -277,10 +312,31 @@ def _alpha_bands(file: rasterio.DatasetReader) -> list[int]:
     return [i for i, kind in zip(file.indexes, file.colorinterp, strict=True) if kind == ColorInterp.alpha]
 
 
-def _equals(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bool_]:
+def _opacity(file: rasterio.DatasetReader, window: Window) -> NDArray[Any]:
+    """The alpha or mask band; GDAL's own dataset mask would let a declared nodata value overrule the alpha band."""
+    alpha, part = _alpha_bands(file), _for_rasterio(window)
+    return np.asarray(file.read(alpha[0], window=part) if alpha else file.dataset_mask(window=part))
+
+
+def _for_rasterio(window: Window) -> RasterioWindow:
+    return RasterioWindow(window.col, window.row, window.width, window.height)
+
+
+def _opaque(dtype: "np.dtype[Any]") -> float:
+    """What an alpha band says of ground that holds data in full."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
+def _all_equal(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bool_]:
+    """Where all bands hold a value, (height, width)."""
     if value is None or isinstance(value, str):
-        return np.zeros(pixels.shape, bool)
-    return np.asarray(np.isnan(pixels) if math.isnan(value) else pixels == value, bool)
+        return np.zeros(pixels.shape[1:], bool)
+    equal: NDArray[np.bool_] = np.ones(pixels.shape[1:], bool)
+    for band in pixels:
+        equal &= np.isnan(band) if math.isnan(value) else band == value
+        if not equal.any():  # as a rule after the first band
+            break
+    return equal
 
 
 def true_to_scale(crs: rasterio.CRS) -> bool:

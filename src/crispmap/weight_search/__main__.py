@@ -6,8 +6,8 @@ import pickle
 import sys
 from threading import Thread
 
+from crispmap.data.regions import find_regions
 from crispmap.errors import CrispmapError
-from crispmap.fit import find_regions
 from crispmap.weight_search.branches import Job
 
 

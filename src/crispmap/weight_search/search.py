@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from crispmap import __version__
+from crispmap.data.regions import find_regions
 from crispmap.errors import SettingError
-from crispmap.fit import build_loss, check_trainer_arguments, find_regions, validations
+from crispmap.fit import build_loss, check_trainer_arguments
 from crispmap.losses import MixedLoss
-from crispmap.models import MODEL_FILE, load_model
+from crispmap.models import load_model
+from crispmap.run import MODEL_FILE, validations
 from crispmap.settings import FitSettings
 from crispmap.weight_search.branches import Ground, Job, one_by_one, side_by_side
 from crispmap.weight_search.plan import Plan, PolicySettings, Stage, make_plan, weighted

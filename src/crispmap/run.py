@@ -1,0 +1,101 @@
+"""A run folder: what training leaves in it, and how a run that was stopped goes on.
+
+Free of torch, so that a mistake in the settings of a run that is there answers at once.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crispmap.settings import FitSettings
+from crispmap.whole import clear, whole_file
+
+MODEL_FILE = "model.pt"
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.csv"
+CHECKPOINTS = "checkpoints"  # best.ckpt and last.ckpt
+_EARLIER_FILE = "metrics.earlier.csv"  # what was logged before the run was stopped
+_PARTS = (MODEL_FILE, CONFIG_FILE, METRICS_FILE, _EARLIER_FILE, "hparams.yaml", CHECKPOINTS, "tensorboard")
+
+Rows = list[dict[str, str]]
+
+
+def begin(settings: FitSettings) -> None:
+    """Makes the folder of a run and writes its settings; of an older run there, what it wrote is removed."""
+    settings.out.mkdir(parents=True, exist_ok=True)
+    clear(settings.out, _PARTS)
+    with whole_file(settings.out / CONFIG_FILE) as path:
+        path.write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
+
+
+def unfinished(settings: FitSettings) -> bool:
+    """Whether the folder holds a run of these settings that was stopped before its end."""
+    config = settings.out / CONFIG_FILE
+    if not config.exists() or (settings.out / MODEL_FILE).exists():
+        return False
+    try:
+        there = yaml.safe_load(config.read_text())
+    except yaml.YAMLError:
+        return False
+    return isinstance(there, dict) and _essence(there) == _essence(yaml.safe_load(yaml.safe_dump(settings.plain())))
+
+
+def _essence(plain: dict[str, Any]) -> dict[str, Any]:
+    """What a run's result depends on: not where it is written, nor how many processes read windows."""
+    data = {name: value for name, value in (plain.get("data") or {}).items() if name != "workers"}
+    return {name: value for name, value in plain.items() if name != "out"} | {"data": data}
+
+
+def last_checkpoint(settings: FitSettings) -> Path | None:
+    """The checkpoint from which a run that was stopped goes on; None where it must begin."""
+    path = settings.out / CHECKPOINTS / "last.ckpt"
+    return path if path.exists() and unfinished(settings) else None
+
+
+def go_on(run: Path, step: int) -> None:
+    """Puts aside what was logged up to a step, since the loggers of the part to come begin anew.
+
+    Args:
+        run: The folder.
+        step: The steps that were done when the checkpoint was written; what was logged later will be so again.
+    """
+    kept = [row for row in _logged(run) if int(row["step"]) < step]
+    _write(run / _EARLIER_FILE, kept)
+    clear(run, [METRICS_FILE])
+
+
+def finish_log(run: Path) -> None:
+    """Joins what the parts of a run logged into one file."""
+    if (run / _EARLIER_FILE).exists():
+        _write(run / METRICS_FILE, _logged(run))
+        clear(run, [_EARLIER_FILE])
+
+
+def _logged(run: Path) -> Rows:
+    rows: Rows = []
+    for path in (run / _EARLIER_FILE, run / METRICS_FILE):
+        if path.exists():
+            with path.open(newline="") as file:
+                rows += csv.DictReader(file)
+    return rows
+
+
+def _write(path: Path, rows: Rows) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with whole_file(path) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def validations(run: Path) -> list[dict[str, float]]:
+    """What a run logged at each validation: ``step`` (steps done) and the metrics, named without ``val/``."""
+    with (run / METRICS_FILE).open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["val/iou"]]
+    return [
+        {"step": float(row["step"]) + 1}
+        | {name.removeprefix("val/"): float(value) for name, value in row.items() if name.startswith("val/")}
+        for row in rows
+    ]
