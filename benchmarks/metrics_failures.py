@@ -26,7 +26,7 @@ from crispmap.metrics import (
     BinaryPerimeterRatio,
     BinarySurfaceDistance,
 )
-from crispmap.predict.footprints import TOLERANCE_PX
+from crispmap.vectorize.settings import TOLERANCE_PX
 
 SIZE = 64
 TOLERANCE = "3px"  # of the pictures, and of the table where it names no other
