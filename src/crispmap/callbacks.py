@@ -24,7 +24,8 @@ class ProgressLines(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts up the bar."""
         self._stack = ExitStack()
-        self._bar = self._stack.enter_context(progress_bar("training", trainer.max_steps))
+        shown = trainer.max_steps if trainer.is_global_zero else None
+        self._bar = self._stack.enter_context(progress_bar("training", shown))
         self._bar.advance(trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:

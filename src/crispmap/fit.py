@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from crispmap import __version__
@@ -40,7 +41,8 @@ class FitResult:
 
     Attributes:
         run: Its folder.
-        metrics: Step and validation metrics of the checkpoint that was kept, as `validations` has them.
+        metrics: Step and validation metrics of the checkpoint that was kept, as `crispmap.run.validations` has them;
+            none in the processes beside the first of several.
     """
 
     run: Path
@@ -110,12 +112,9 @@ def fit_regions(
         weight_decay=settings.optim.weight_decay,
     )
     run = settings.out
-    if going_on is None:
-        begin(settings)
-    else:
-        step = _step(going_on)
-        go_on(run, step)
-        log.info("going on from step %d of %d", step, settings.steps)
+    writes = getattr(rank_zero_only, "rank", 0) == 0  # of several processes, each of which comes by here, one
+    if writes:
+        _open_folder(settings, going_on)
     log.info(
         "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",
         *(len({id(region.scene) for region in part}) for part in (train, val)),
@@ -148,6 +147,8 @@ def fit_regions(
     )
     if not best.best_model_path:
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
+    if not writes:
+        return FitResult(run, {})
     finish_log(run)
     kept = load_model(best.best_model_path)
     metrics = next(row for row in validations(run) if row["step"] == _step(Path(best.best_model_path)))
@@ -186,6 +187,7 @@ def check_trainer_arguments(arguments: dict[str, Any]) -> None:
         "max_steps",
         "max_epochs",
         "reload_dataloaders_every_n_epochs",
+        "use_distributed_sampler",
         "logger",
         "callbacks",
         "default_root_dir",
@@ -232,6 +234,15 @@ def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tu
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
+def _open_folder(settings: FitSettings, going_on: Path | None) -> None:
+    if going_on is None:
+        begin(settings)
+    else:
+        step = _step(going_on)
+        go_on(settings.out, step)
+        log.info("going on from step %d of %d", step, settings.steps)
+
+
 def _step(checkpoint: Path) -> int:
     """The steps that were done when it was written."""
     done: int = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
@@ -256,6 +267,7 @@ def _trainer(settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint
         max_steps=stop,
         max_epochs=-1,
         reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,  # the data module shares samples out itself
         logger=[
             CSVLogger(settings.out, name="", version=""),
             TensorBoardLogger(settings.out, "tensorboard", ""),

@@ -35,8 +35,8 @@ class _RateColumn(TextColumn):
 
 
 @contextmanager
-def progress_bar(description: str, total: int) -> Iterator["ProgressBar"]:
-    """Shows a bar for ``total`` steps; the block calls ``advance()`` on what it is given."""
+def progress_bar(description: str, total: int | None) -> Iterator["ProgressBar"]:
+    """Shows a bar for ``total`` steps, or none if it is None; the block calls ``advance()`` on what it is given."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -47,7 +47,7 @@ def progress_bar(description: str, total: int) -> Iterator["ProgressBar"]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=console, disable=total is None or not sys.stderr.isatty()) as progress:
         yield ProgressBar(progress, progress.add_task(description, total=total))
 
 

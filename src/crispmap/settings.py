@@ -17,7 +17,7 @@ class DataSettings:
 
     Attributes:
         window: Side of a training window, in pixels that the network sees.
-        batch_size: Windows a step.
+        batch_size: Windows a step, on each device.
         class_share: The share of training windows placed so that they contain the class; the others fall anywhere.
         val_share: The share of the class kept for validation when no validation images are given.
         val_windows: At most so many validation windows.
@@ -174,9 +174,7 @@ class FitSettings:
             if self.scale != 1.0:
                 raise SettingError("--scale and --resolution exclude each other; give one of them")
         if self.dataset is None and self.labels is None:
-            raise SettingError(
-                "--labels is missing: give masks or polygons, or --dataset with a published data set"
-            )
+            raise SettingError("--labels is missing: give masks or polygons, or --dataset with a published data set")
         for name in ("labels", "val_images", "val_labels", "area"):
             if self.dataset is not None and getattr(self, name) is not None:
                 raise SettingError(f"--{name.replace('_', '-')} does not go with --dataset, which has its own")

@@ -117,6 +117,7 @@ def test_losses_of_the_user_s_own(tmp_path):
         ({"losses": {"a": 3}}, "class path"),
         ({"reference": "dice2"}, "dice2"),
         ({"networks": "a,a"}, "--networks"),
+        ({"trainer": {"devices": 2}}, "--trainer.devices"),
         ({"networks": "a,,b"}, "--networks"),
         ({"seeds": 0}, "--seeds is 0"),
         ({"seeds": []}, "--seeds"),

@@ -137,5 +137,7 @@ def run(args: Any) -> None:
     from crispmap.fit import fit
 
     result = fit(settings, resume=resume)
+    if not result.metrics:
+        return  # one process of several has said it
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items() if name != "step")
     print(f"{result.run}: the model of step {result.metrics['step']:.0f}; on validation {scores}")

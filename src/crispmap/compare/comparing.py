@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from crispmap.compare.cost import Cost, loss_costs
@@ -18,6 +19,7 @@ from crispmap.data.scene import Region
 from crispmap.errors import SettingError
 from crispmap.fit import build_loss, check_trainer_arguments, fit_regions
 from crispmap.report.comparison import write_comparison_page
+from crispmap.settings import FitSettings
 from crispmap.whole import whole_file
 
 log = logging.getLogger("crispmap")
@@ -52,7 +54,7 @@ def compare(
     check_older(plan)
     learn, examined = find_regions(plan.settings(runs[0])) if ground is None else ground
     tiles = tiles_of(examined)
-    carry_out(plan, tiles, train or (lambda settings: fit_regions(settings, list(learn), list(examined), resume=True)))
+    carry_out(plan, tiles, train or partial(_train, ground=(learn, examined)))
     done = [run for run in runs if counts_of(run) is not None]
     if not done:
         state = state_of(runs[0])
@@ -67,6 +69,12 @@ def compare(
     windows = contested_windows(shown, comparison.methods, comparison.counts, tiles)
     write_comparison_page(plan.out / "report.html", page_of(comparison, windows))
     return comparison
+
+
+def _train(settings: FitSettings, ground: Ground) -> None:
+    """Trains on one device: by itself, Lightning would take all that there are, and the processes for them."""
+    one = replace(settings, trainer={"devices": 1} | settings.trainer)
+    fit_regions(one, list(ground[0]), list(ground[1]), resume=True)
 
 
 def _check_losses(plan: Plan) -> None:

@@ -154,6 +154,8 @@ class Plan:
             raise SettingError(f"--seeds names a seed twice: {self.seeds}")
         if self.optim.patience is not None:
             raise SettingError("--optim.patience would give runs unequal numbers of steps; leave it out")
+        if self.trainer.get("devices", 1) not in (1, "1") or self.trainer.get("num_nodes", 1) != 1:
+            raise SettingError("--trainer.devices is not for a comparison: a run of it takes one device")
         losses = self.loss_map
         if self.reference is not None and self.reference not in losses:
             raise SettingError(f"--reference is {self.reference}; it must be one of the losses {', '.join(losses)}")

@@ -24,7 +24,7 @@ class WindowDataModule(LightningDataModule):
         train: Where training windows may lie.
         val: What validation covers.
         window: Side of a window in pixels that the network sees.
-        batch_size: Windows a step.
+        batch_size: Windows a step, in each process.
         steps: Of the whole run.
         steps_per_epoch: Steps between two validations; the last epoch is shorter where they do not divide the run.
         seed: Every training sample is a pure function of it and of the sample's number.
@@ -62,21 +62,30 @@ class WindowDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """The windows of the current epoch: sample numbers go on where the epoch before ended.
 
-        The trainer must ask anew in every epoch (``reload_dataloaders_every_n_epochs=1``).
+        The trainer must ask anew in every epoch (``reload_dataloaders_every_n_epochs=1``). Of n processes each takes
+        every n-th sample, so that a step of all of them sees what one process would with n times the batch; Lightning's
+        own sampler, which shuffles, must be off (``use_distributed_sampler=False``).
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
+        rank, processes = self._share
         first = epoch * self.steps_per_epoch
         last = first + self.steps_per_epoch
         if first < self.steps < last:
             last = self.steps
-        numbers = range(first * self.batch_size, last * self.batch_size)
-        return self._loader(self.train_windows, numbers)
+        batch = self.batch_size * processes
+        return self._loader(self.train_windows, range(first * batch + rank, last * batch, processes))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Windows on a grid."""
-        return self._loader(self.val_windows)
+        """Windows on a grid, shared among the processes."""
+        rank, processes = self._share
+        return self._loader(self.val_windows, range(rank, len(self.val_windows), processes))
 
-    def _loader(self, windows: Dataset[Batch], numbers: range | None = None) -> DataLoader[Batch]:
+    @property
+    def _share(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, windows: Dataset[Batch], numbers: range) -> DataLoader[Batch]:
         return DataLoader(
             windows, self.batch_size, sampler=numbers, num_workers=self.workers, worker_init_fn=_keep_little
         )
