@@ -1,5 +1,6 @@
 """The runs of a comparison: each in a folder of its own, skipped when finished, its failure written down."""
 
+import gc
 import json
 import logging
 import time
@@ -106,6 +107,7 @@ def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train) -> None:
             _fail(plan, run, error)
         if run in waiting:
             spent.append(time.perf_counter() - start)
+            gc.collect()  # a trainer, its network and its optimiser refer to each other in circles
 
 
 def _finished(run: Run) -> bool:
