@@ -308,7 +308,7 @@ class TestTheAxis:
         assert axis.at(axis.low) == 0
         assert axis.at(axis.high) == 100
         assert 0.0 in axis.ticks
-        assert 3 <= len(axis.ticks) <= 8
+        assert 3 <= len(axis.ticks) <= 6
         assert all(len(f"{abs(tick):.3g}".replace(".", "").strip("0")) <= 3 for tick in axis.ticks)
 
     def test_places_are_proportional(self):

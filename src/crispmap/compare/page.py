@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from crispmap.compare.gallery import TOLERANCE
 from crispmap.compare.measure import METRICS, RANKED_BY
-from crispmap.compare.plan import Method
+from crispmap.compare.plan import Method, Plan
 from crispmap.compare.results import Comparison, cost_texts, facts, p_text
 from crispmap.compare.runner import State
 from crispmap.compare.statistics import DRAWS, ENOUGH, TEST, Difference, mean_interval
@@ -97,8 +98,9 @@ def _lead(comparison: Comparison) -> str:
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     plan = comparison.plan
     found = [
-        ("imagery to learn from", plan.images.name),
-        ("examined on", plan.val_images.name if plan.val_images else "a part of the ground, kept for it"),
+        ("imagery to learn from", _place(plan.images)),
+        ("labels", "its own" if plan.labels is None else _place(plan.labels)),
+        ("examined on", _examined_on(plan)),
         ("tiles", f"{len(comparison.tiles):,}"),
         (
             "networks",
@@ -113,6 +115,17 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     if plan.scale != 1:
         found.append(("scale", f"{plan.scale:g}"))
     return found
+
+
+def _place(path: Path) -> str:
+    """A folder with the one it lies in: many are called "images"."""
+    return "/".join(path.parts[-2:])
+
+
+def _examined_on(plan: Plan) -> str:
+    if plan.dataset is not None:
+        return "the data set's own split"
+    return _place(plan.val_images) if plan.val_images else "a part of the ground, kept for it"
 
 
 def _ranking(comparison: Comparison) -> list[RankedMethod]:

@@ -188,13 +188,14 @@ class Axis:
 
 
 def axis_of(contest: Contest) -> Axis:
-    """An axis that holds 0 and all that is known of a contest, with three to seven round ticks."""
+    """An axis that holds 0 and all that is known of a contest, with three to six round ticks."""
     values = [value for e in contest.estimates for value in (e.mean, *e.inner, *e.outer) if math.isfinite(value)]
     low, high = min([0.0, *values]), max([0.0, *values])
     low, high = (low, high) if high > low else (-0.01, 0.01)
     span = high - low
-    magnitude = 10.0 ** math.floor(math.log10(span / 3))
-    step = max(factor * magnitude for factor in (1, 2, 2.5, 5) if factor * magnitude <= span / 3)
+    least = span / 5
+    magnitude = 10.0 ** math.floor(math.log10(least))
+    step = min(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= least * (1 - 1e-9))
     low, high = low - 0.04 * span, high + 0.04 * span
     ticks = [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return Axis(low, high, ticks)
