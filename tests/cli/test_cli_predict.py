@@ -2,17 +2,23 @@
 
 import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.transform import from_origin
 
+from crispmap import __version__
 from crispmap.cli import main
 from crispmap.models import ModelSpec, SegmentationModel
+from crispmap.predict.spool import Journal
 
 
 def save_model(folder, bands=3, **spec):
@@ -161,6 +167,23 @@ def bad_nodata(place, image, write_raster):
     return ["RUN", image, "--nodata", "white"], "nodata is 'none' or a number"
 
 
+def bad_augmentation(place, image, write_raster):
+    return ["RUN", image, "--tta", "5"], "1, 4 or 8 flips and turns"
+
+
+def bad_precision(place, image, write_raster):
+    return ["RUN", image, "--precision", "64"], "precision is auto, 32 or bf16"
+
+
+def no_mosaic(place, image, write_raster):
+    coarse = write_raster(place / "b.tif", np.ones((3, 9, 9), "uint8"), transform=from_origin(500_000, 5_000_000, 1, 1))
+    return ["RUN", image, coarse, "--mosaic"], "gdalwarp -tr -tap"
+
+
+def no_address(place, image, write_raster):
+    return ["RUN", image, "http://127.0.0.1:9/far.tif"], "image not found: /vsicurl/http://127.0.0.1:9/far.tif"
+
+
 def bad_device(place, image, write_raster):
     return ["RUN", image, "--device", "abacus"], "no device 'abacus'"
 
@@ -186,6 +209,10 @@ MISTAKES = [
     bad_overlap,
     bad_patch,
     bad_nodata,
+    bad_augmentation,
+    bad_precision,
+    no_mosaic,
+    no_address,
     bad_device,
     nothing_to_predict,
 ]
@@ -206,11 +233,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, run, image, write_ra
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_an_image_that_turns_out_damaged_leaves_nothing(tmp_path, run, image, capsys):
+def test_an_image_that_turns_out_damaged_leaves_no_output(tmp_path, run, image, capsys):
     image.write_bytes(image.read_bytes()[:50_000])
     assert predict(run, image, "-o", tmp_path / "out", "--patch", "64") == 2
     assert "cannot be read as a raster" in capsys.readouterr().err
-    assert not list((tmp_path / "out").iterdir())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".a.partial"]
 
 
 def test_a_file_where_the_folder_should_be(tmp_path, run, image, capsys):
@@ -230,3 +257,129 @@ def test_wrong_paths_are_found_before_torch_is_loaded(tmp_path, run, image):
         code = f"import sys; from crispmap.cli import main; print(main({call}), 'torch' in sys.modules)"
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert said.stdout == "2 False\n"
+
+
+def maps(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.tif")}
+
+
+def test_killed_twice_it_goes_on_to_the_same_bytes(tmp_path, run, write_raster, capsys):
+    """SIGKILL, at a moment of its own in every run of this test; what is left is all that the next start has."""
+    pixels = np.random.default_rng(0).integers(1, 255, (3, 900, 400)).astype("uint8")
+    image = write_raster(tmp_path / "a.tif", pixels)
+    out, call = tmp_path / "out", [run, image, "--patch", "64", "--no-footprints", "--device", "cpu", "-o"]
+    code = (
+        "import sys; from crispmap.cli import main; from crispmap.predict import spool;"
+        "spool._SECONDS_BETWEEN_COMMITS = 0; sys.exit(main(sys.argv[1:]))"
+    )
+    rows = [0]
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", code, "predict", *map(str, call), str(out)])
+        least = rows[-1] + np.random.default_rng().integers(1, 250)
+        while process.poll() is None and (
+            (journal := Journal.read(out / ".a.partial")) is None or journal.rows < least
+        ):
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        rows.append(Journal.read(out / ".a.partial").rows)
+        assert not maps(out)
+    assert 0 < rows[1] < rows[2]
+    assert predict(*call, out) == 0
+    assert re.search(rf"a: going on from row {rows[2]} of 900", capsys.readouterr().err)
+    assert predict(*call, tmp_path / "undisturbed") == 0
+    assert maps(out) == maps(tmp_path / "undisturbed")
+    assert sorted(path.name for path in out.iterdir()) == ["a_mask.tif", "a_probability.tif"]
+
+
+def test_new_maps_without_footprints_do_not_keep_old_ones(tmp_path, run, image):
+    out = tmp_path / "maps"
+    assert predict(run, image, "-o", out, "--patch", "64") == 0
+    assert predict(run, image, "-o", out, "--patch", "64", "--no-footprints", "--overwrite", "--threshold", "0.4") == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a_mask.tif", "a_probability.tif"]
+
+
+def test_the_maps_say_where_they_come_from(tmp_path, run, image):
+    with rasterio.open(image, "r+") as file:
+        file.update_tags(ACQUIRED="2024-05-01")
+    assert predict(run, image, "-o", tmp_path / "maps", "--patch", "64", "--threshold", "0.4", "--no-footprints") == 0
+    with rasterio.open(tmp_path / "maps" / "a_mask.tif") as file:
+        tags = file.tags()
+    assert re.fullmatch("[0-9a-f]{16}", tags.pop("CRISPMAP_MODEL"))
+    assert tags == {
+        "ACQUIRED": "2024-05-01",
+        "AREA_OR_POINT": "Area",
+        "CRISPMAP_RUN": str(run),
+        "CRISPMAP_THRESHOLD": "0.4",
+        "CRISPMAP_VERSION": __version__,
+    }
+
+
+@pytest.fixture
+def tiles(tmp_path, image, write_raster):
+    """The image again, cut into four that touch."""
+    with rasterio.open(image) as file:
+        pixels, transform = file.read(), file.transform
+    for row in (0, 75):
+        for col in (0, 100):
+            here = transform @ rasterio.Affine.translation(col, row)
+            part = pixels[:, row : row + 75, col : col + 100]
+            write_raster(tmp_path / "tiles" / f"{row}_{col}.tif", part, transform=here)
+    return tmp_path / "tiles"
+
+
+def test_tiles_as_a_mosaic_give_what_the_whole_gives(tmp_path, run, image, tiles):
+    options = ["--patch", "64", "--tta", "4", "--precision", "32", "--no-footprints"]
+    assert predict(run, image, "-o", tmp_path / "whole", *options) == 0
+    assert predict(run, tiles, "--mosaic", "-o", tmp_path / "parts", *options) == 0
+    for kind in ("mask", "probability"):
+        with (
+            rasterio.open(tmp_path / "whole" / f"a_{kind}.tif") as whole,
+            rasterio.open(tmp_path / "parts" / f"mosaic_{kind}.tif") as parts,
+        ):
+            np.testing.assert_array_equal(parts.read(1), whole.read(1))
+            assert (parts.crs, parts.transform) == (whole.crs, whole.transform)
+
+
+SERVER = """
+import re, sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+class Ranges(BaseHTTPRequestHandler):
+    content = Path(sys.argv[1]).read_bytes()
+
+    def do_HEAD(self):
+        self.answer(200, self.content)
+
+    def do_GET(self):
+        asked = re.fullmatch(r"bytes=(\\d+)-(\\d+)", self.headers.get("Range", ""))
+        first, last = map(int, asked.groups()) if asked else (0, len(self.content) - 1)
+        part = self.content[first : last + 1]
+        span = f"bytes {first}-{first + len(part) - 1}/{len(self.content)}"
+        self.answer(206 if asked else 200, part, **({"Content-Range": span} if asked else {}))
+        self.wfile.write(part)
+
+    def answer(self, status, part, **headers):
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(part)), "Accept-Ranges": "bytes"} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+server = HTTPServer(("127.0.0.1", 0), Ranges)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def test_an_image_behind_an_address(tmp_path, run, image):
+    """The server gives parts of a file, as stores of imagery do; in a process of its own, for GDAL waits for it."""
+    command = [sys.executable, "-c", SERVER, str(image)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            address = f"http://127.0.0.1:{int(server.stdout.readline())}/there/a.tif"
+            assert predict(run, address, "-o", tmp_path / "far", "--patch", "64", "--no-footprints") == 0
+        finally:
+            server.kill()
+    assert predict(run, image, "-o", tmp_path / "near", "--patch", "64", "--no-footprints") == 0
+    assert maps(tmp_path / "far") == maps(tmp_path / "near")

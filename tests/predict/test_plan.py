@@ -26,6 +26,21 @@ def test_files_and_folders_become_jobs(tmp_path, folder, write_raster):
     assert [len(job.outputs) for job in plan([folder], tmp_path, footprints=False)] == [2, 2]
 
 
+def test_a_list_of_images(tmp_path, folder):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{folder}/b.tif\n\n  {folder}/a.tif\r\n")
+    assert [job.stem for job in plan([listed], tmp_path / "out")] == ["b", "a"]
+    listed.write_text("\n \n")
+    with pytest.raises(InputError, match=r"list\.txt names no images"):
+        plan([listed], tmp_path / "out")
+    listed.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"list\.txt is no list of images"):
+        plan([listed], tmp_path / "out")
+    listed.write_text("s3://bucket/none.tif\n" * 2)
+    with pytest.raises(InputError, match=r"/vsis3/bucket/none\.tif and .* would both"):
+        plan([listed], tmp_path / "out")
+
+
 def test_images_that_would_share_a_name(tmp_path, folder, write_raster):
     twin = write_raster(tmp_path / "a.png", np.ones((1, 4, 4), "uint8"))
     with pytest.raises(InputError, match=r"in/a\.tif and .*/a\.png would both be written as a_mask\.tif"):

@@ -44,7 +44,7 @@ def test_rasters_lie_on_the_grid_of_the_image(tmp_path, write_raster, pointwise)
         with rasterio.open(image) as source, rasterio.open(tmp_path / "out" / f"a_{kind}.tif") as file:
             assert (file.crs, file.transform, file.shape) == (source.crs, source.transform, source.shape)
             assert (file.dtypes, file.compression.value, file.nodata) == (("uint8",), "DEFLATE", None)
-            assert (file.block_shapes, file.scales, file.descriptions) == ([(256, 256)], (scale,), (name,))
+            assert (file.block_shapes, file.scales, file.descriptions) == ([(512, 512)], (scale,), (name,))
             assert file.mask_flag_enums == ([MaskFlags.per_dataset],)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a_footprints.gpkg",
@@ -81,7 +81,7 @@ def test_images_without_a_place(tmp_path, write_raster, pointwise):
     footprints = gpd.read_file(tmp_path / "out" / "a_footprints.gpkg")
     assert footprints.crs is None
     assert footprints.geometry[0].bounds == (50, 30, 100, 70)
-    assert list(footprints.columns) == ["area_px", "probability", "geometry"]
+    assert list(footprints.columns) == ["area_px", "probability", "perimeter_px", "orientation", "geometry"]
 
 
 def test_geographic_coordinates(tmp_path, write_raster, pointwise):
@@ -104,7 +104,7 @@ def test_every_image_is_checked_before_the_first_is_predicted(tmp_path, write_ra
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_what_fails_halfway_leaves_nothing(tmp_path, write_raster, pointwise, overwrite):
+def test_what_fails_halfway_leaves_no_output(tmp_path, write_raster, pointwise, overwrite):
     """The second image is cut short, which shows only when its last rows are read."""
     images = write_raster(tmp_path / "in" / "a.tif", scene()).parent
     cut = write_raster(images / "b.tif", scene(height=400), compress="deflate", blockysize=16)
@@ -116,11 +116,14 @@ def test_what_fails_halfway_leaves_nothing(tmp_path, write_raster, pointwise, ov
     with pytest.raises(InputError, match=r"b\.tif cannot be read"):
         predict_rasters(pointwise(3), plan([images], out, overwrite=overwrite), SETTINGS)
     before = {"b_mask.tif"} if overwrite else set()
-    assert {path.name for path in out.iterdir()} == before | {
+    unfinished = {".a.partial", ".b.partial"}
+    assert {path.name for path in out.iterdir()} - unfinished == before | {
         "a_footprints.gpkg",
         "a_mask.tif",
         "a_probability.tif",
     }
+    if overwrite:
+        assert (out / "b_mask.tif").read_text() == "old"
 
 
 def test_predicting_again_gives_the_same_bytes(tmp_path, write_raster, pointwise):

@@ -18,6 +18,7 @@ COMMANDS = {
     "synthesize": "make synthetic aerial scenes with exact masks and footprints",
     "fit": "train a network on imagery with labels",
     "predict": "map rasters: probability, mask and footprints",
+    "vectorize": "make footprints of a probability raster or a mask",
     "evaluate": "compare predicted masks with the truth",
     "compare": "train several losses on equal terms and say which is better, and how sure that is",
     "reproduce": "repeat the paper's experiment on its data sets, or on synthetic scenes",

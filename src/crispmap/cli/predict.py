@@ -1,13 +1,19 @@
 """``crispmap predict``: rasters through a trained model, into rasters and footprints."""
 
+from importlib.util import find_spec
+
 from jsonargparse import Namespace
 
 from crispmap.cli._parsing import CommandParser, existing_path
+from crispmap.errors import SettingError
 from crispmap.geo.raster import parse_nodata
 
 EXAMPLE = """
 crispmap predict runs/houses orthophoto.tif -o maps
 crispmap predict runs/houses tiles/ -o maps --threshold 0.4 --min-area 10
+crispmap predict runs/houses tiles/ --mosaic -o maps
+crispmap predict runs/houses https://example.org/ortho.tif /vsizip/tiles.zip/a.tif -o maps
+crispmap predict runs/houses tiles.txt -o maps --engine ray
 """
 
 
@@ -21,12 +27,20 @@ def build_parser() -> CommandParser:
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="folder that `crispmap fit` wrote, or its model.pt")
-    add("images", metavar="IMAGE", nargs="+", help="rasters, or folders of them")
+    add(
+        "images",
+        metavar="IMAGE",
+        nargs="+",
+        help="rasters, folders or .txt lists of them, addresses, GDAL names",
+    )
     add("-o", "--out", metavar="OUT", required=True, help="folder for the results")
+    add("--mosaic", action="store_true", help="take all images as one, on one grid: OUT gets mosaic_mask.tif …")
     add("--threshold", type=float, default=0.5, help="a pixel is mapped from this probability on")
     add("--patch", type=int, default=512, help="side of the windows, in pixels that the network sees")
     add("--overlap", type=float, default=0.25, help="share of a window's side common with the next one")
-    add("--batch-size", type=int, help="windows a batch (default: 2 on a CPU, 8 on a GPU)")
+    add("--batch-size", type=int, help="windows a batch (default: 2 on a CPU, on a GPU what fits its memory)")
+    add("--tta", type=int, default=1, help="flips and turns of each window to average over: 1 (none), 4 or 8")
+    add("--precision", default="auto", help="32, bf16, or auto: half the width where the device computes with it")
     add(
         "--min-area",
         type=float,
@@ -40,6 +54,7 @@ def build_parser() -> CommandParser:
     add("--no-footprints", action="store_true", help="write no footprints")
     add("--nodata", metavar="none|VALUE", help="what counts as nodata, instead of what the files say")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--engine", choices=["local", "ray"], default="local", help="this machine, or the cluster that Ray finds")
     add("--overwrite", action="store_true", help="replace results that are there")
     return parser
 
@@ -49,6 +64,8 @@ def run(args: Namespace) -> None:
     from crispmap.predict.plan import Settings, plan
 
     existing_path(args.run, "run")
+    if args.engine == "ray" and find_spec("ray") is None:
+        raise SettingError('--engine ray needs Ray, which is not here: pip install "crispmap[ray]"')
     settings = Settings(
         threshold=args.threshold,
         patch=args.patch,
@@ -58,13 +75,17 @@ def run(args: Namespace) -> None:
         simplify=args.simplify,
         nodata=parse_nodata(args.nodata),
         device=args.device,
+        tta=args.tta,
+        precision=args.precision,
     )
-    jobs = plan(args.images, args.out, footprints=not args.no_footprints, overwrite=args.overwrite)
+    jobs = plan(args.images, args.out, footprints=not args.no_footprints, overwrite=args.overwrite, mosaic=args.mosaic)
 
     from crispmap.models import load_model
+    from crispmap.predict.cluster import predict_on_cluster
     from crispmap.predict.rasters import predict_rasters
 
-    predictions = predict_rasters(load_model(args.run), jobs, settings)
+    predict = predict_on_cluster if args.engine == "ray" else predict_rasters
+    predictions = predict(load_model(args.run), jobs, settings, run=args.run)
     megapixels = sum(job.raster.height * job.raster.width for job in jobs) / 1e6
     parts = [f"{len(jobs)} image{'s' if len(jobs) != 1 else ''}", f"{megapixels:,.2f} megapixels"]
     if not args.no_footprints:

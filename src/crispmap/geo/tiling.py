@@ -1,5 +1,6 @@
 """Windows over a raster that overlap, and how much each of them counts where they do."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,21 +28,43 @@ class Tile(NamedTuple):
         return np.outer(self.row_share, self.col_share)
 
 
-def tiles(height: int, width: int, size: int, overlap: int) -> list[Tile]:
-    """Lays tiles over an area, row by row; all have the same shape.
+class TileGrid:
+    """Tiles over an area, all of the same shape, made as they are asked for: an area may have a hundred thousand.
 
-    Args:
-        height: Rows of the area.
-        width: Columns of the area.
-        size: The side of a tile; along an axis shorter than that a single tile is as long as the axis.
-        overlap: How many pixels neighbours share, at least; less than the size.
+    Iterating gives them row by row.
+
+    Attributes:
+        size: Height and width of every tile.
+        tops: The first pixel row of each row of tiles.
+        columns: How many tiles stand side by side.
     """
-    rows, cols = _axis(height, size, overlap), _axis(width, size, overlap)
-    return [
-        Tile(Window(row, col, len(row_share), len(col_share)), row_share, col_share)
-        for row, row_share in rows
-        for col, col_share in cols
-    ]
+
+    def __init__(self, height: int, width: int, size: int, overlap: int) -> None:
+        """Lays the tiles.
+
+        Args:
+            height: Rows of the area.
+            width: Columns of the area.
+            size: The side of a tile; along an axis shorter than that a single tile is as long as the axis.
+            overlap: How many pixels neighbours share, at least; less than the size.
+        """
+        self._rows, self._cols = _axis(height, size, overlap), _axis(width, size, overlap)
+        self.size = min(size, height), min(size, width)
+        self.tops = [top for top, _ in self._rows]
+        self.columns = len(self._cols)
+
+    def __len__(self) -> int:
+        return len(self._rows) * self.columns
+
+    def __iter__(self) -> Iterator[Tile]:
+        for i in range(len(self._rows)):
+            yield from self.row(i)
+
+    def row(self, i: int) -> Iterator[Tile]:
+        """The tiles of one row, from left to right."""
+        top, row_share = self._rows[i]
+        for left, col_share in self._cols:
+            yield Tile(Window(top, left, *self.size), row_share, col_share)
 
 
 def _axis(length: int, size: int, overlap: int) -> list[tuple[int, NDArray[np.float32]]]:

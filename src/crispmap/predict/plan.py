@@ -1,17 +1,25 @@
 """What will be predicted, how, and where it goes: every mistake found before the first prediction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.geo.raster import Nodata, Raster, raster_files
+from crispmap.predict.mosaic import gdal_name, stem_of, write_mosaic
+from crispmap.predict.spool import Journal
 
 if TYPE_CHECKING:  # models import torch
     from crispmap.models import ModelSpec
+
+log = logging.getLogger("crispmap")
+
+_LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Settings:
             has no place on the ground. By default 1.25 pixels.
         nodata: Which pixels hold no data: the file's word (``"file"``), ``"none"`` or those of a value.
         device: ``"auto"`` (a GPU if there is one) or torch's name for one, such as ``"cpu"`` or ``"cuda:1"``.
+        tta: Over how many flips and turns of each window the probability is averaged: 1 (none), 4 or 8.
+        precision: ``"32"``, ``"bf16"``, or ``"auto"``: half the width where the device computes with it, as training.
 
     Raises:
         SettingError: If one of them is out of range.
@@ -42,6 +52,8 @@ class Settings:
     simplify: float | None = None
     nodata: Nodata = "file"
     device: str = "auto"
+    tta: Literal[1, 4, 8] = 1
+    precision: Literal["auto", "32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -52,6 +64,10 @@ class Settings:
             raise SettingError(f"the overlap is a share of the patch from 0 to 0.9, not {self.overlap:g}")
         if self.batch_size is not None and self.batch_size < 1:
             raise SettingError(f"a batch has at least 1 window, not {self.batch_size}")
+        if self.tta not in (1, 4, 8):
+            raise SettingError(f"test-time augmentation takes 1, 4 or 8 flips and turns, not {self.tta}")
+        if self.precision not in ("auto", "32", "bf16"):
+            raise SettingError(f"the precision is auto, 32 or bf16, not '{self.precision}'")
         for name, value in (("least area", self.min_area), ("tolerance of simplifying", self.simplify)):
             if value is not None and not 0 <= value < np.inf:
                 raise SettingError(f"the {name} is 0 or more, not {value:g}")
@@ -59,61 +75,150 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One raster and the files its prediction becomes; no ``footprints`` where they are not wanted."""
+    """One raster and the files its prediction becomes.
+
+    Attributes:
+        raster: What to predict.
+        stem: What its outputs are called after.
+        out: The folder for them.
+        wants_footprints: Whether footprints are among them.
+        overwrite: Whether they may replace what is there.
+        inputs: The files behind the raster, in GDAL's words.
+        scratch: The folder of the VRT that the raster is, where it is one made for this job; goes with the job.
+    """
 
     raster: Raster
-    probability: Path
-    mask: Path
-    footprints: Path | None
+    stem: str
+    out: Path
+    wants_footprints: bool
+    overwrite: bool
+    inputs: tuple[str, ...]
+    scratch: TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def probability(self) -> Path:
+        """Levels, 255 times the probability."""
+        return self.out / f"{self.stem}_probability.tif"
+
+    @property
+    def mask(self) -> Path:
+        """0 or 255."""
+        return self.out / f"{self.stem}_mask.tif"
+
+    @property
+    def footprints(self) -> Path:
+        """Polygons; where they are not wanted, older ones would not belong to the new maps."""
+        return self.out / f"{self.stem}_footprints.gpkg"
 
     @property
     def outputs(self) -> list[Path]:
         """Every file that will be written."""
-        return [path for path in (self.probability, self.mask, self.footprints) if path is not None]
+        return [self.probability, self.mask, *([self.footprints] if self.wants_footprints else [])]
+
+    @property
+    def places(self) -> list[Path]:
+        """Every place where a file of this or an older prediction may be."""
+        return [self.probability, self.mask, self.footprints]
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder that holds what is done so far, until all is."""
+        return self.out / f".{self.stem}.partial"
 
 
 def plan(
-    images: Sequence[str | Path], out: str | Path, *, footprints: bool = True, overwrite: bool = False
+    images: Sequence[str | Path],
+    out: str | Path,
+    *,
+    footprints: bool = True,
+    overwrite: bool = False,
+    mosaic: bool = False,
 ) -> list[Job]:
     """Says what predicting some images writes.
 
     Args:
-        images: Rasters, or folders of them.
+        images: Rasters, folders of them, addresses, or whatever else GDAL opens by name; a .txt file names one a line.
         out: The folder for ``{stem}_probability.tif``, ``{stem}_mask.tif`` and ``{stem}_footprints.gpkg``.
         footprints: Whether to write the last of these.
         overwrite: Whether they may replace what is there.
+        mosaic: Whether the images are one raster, whose outputs are called after ``mosaic``.
 
     Raises:
-        InputError: If an image is not there or cannot be read, or two would be written under the same name.
+        InputError: If an image is not there or cannot be read, two would be written under the same name, or images do
+            not make one mosaic.
         OutputError: If an output is there already, or would replace an image.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; give a folder for the predictions")
-    files: dict[str, Path] = {}
-    for path in (file for image in images for file in _rasters_of(Path(image))):
-        if path.stem in files:
-            raise InputError(
-                f"{files[path.stem]} and {path} would both be written as {path.stem}_mask.tif; "
-                "predict them into separate folders"
-            )
-        files[path.stem] = path
-    jobs = [
-        Job(
-            raster=Raster.of(path),
-            probability=out / f"{stem}_probability.tif",
-            mask=out / f"{stem}_mask.tif",
-            footprints=out / f"{stem}_footprints.gpkg" if footprints else None,
-        )
-        for stem, path in files.items()
-    ]
-    inputs = {path.resolve() for path in files.values()}
-    for output in (path for job in jobs for path in job.outputs):
-        if output.resolve() in inputs:
-            raise OutputError(f"{output} is one of the images and would be replaced; give another folder")
-        if output.exists() and not overwrite:
-            raise OutputError(f"{output} exists already; give another folder or --overwrite")
+    names = [name for image in images for name in _rasters_of(image)]
+    groups = {"mosaic": names} if mosaic else _by_stem(names)
+    inputs = {Path(name).resolve() for name in names}
+    jobs = []
+    for stem, group in groups.items():
+        raster, scratch = _raster_of(group)
+        jobs.append(Job(raster, stem, out, footprints, overwrite, tuple(group), scratch))
+        _check_places(jobs[-1], inputs)
     return jobs
+
+
+def _rasters_of(image: str | Path) -> list[str]:
+    """The rasters that an argument stands for, in GDAL's words."""
+    name = gdal_name(str(image))
+    if Path(name).is_dir():
+        return [str(path) for path in raster_files(Path(name))]
+    if Path(name).suffix.lower() == _LIST_SUFFIX and Path(name).is_file():
+        return _rasters_listed(Path(name))
+    return [name]
+
+
+def _rasters_listed(path: Path) -> list[str]:
+    """The rasters that a text file names, one a line."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no list of images: it is not text") from error
+    names = [gdal_name(line) for line in lines if line]
+    if not names:
+        raise InputError(f"{path} names no images; it has one a line")
+    return names
+
+
+def _by_stem(names: Sequence[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        stem = stem_of(name)
+        if stem in groups:
+            raise InputError(
+                f"{groups[stem][0]} and {name} would both be written as {stem}_mask.tif; "
+                "predict them into separate folders, or as one with --mosaic"
+            )
+        groups[stem] = [name]
+    return groups
+
+
+def _raster_of(names: Sequence[str]) -> tuple[Raster, TemporaryDirectory[str] | None]:
+    """One raster of one file or of many; as a VRT also where a name, such as an address, is none for a path."""
+    if len(names) == 1 and ("//" not in names[0] or Path(names[0]).exists()):
+        return Raster.of(names[0]), None
+    scratch = TemporaryDirectory(prefix="crispmap-")
+    path = Path(scratch.name) / "mosaic.vrt"
+    write_mosaic(path, names)
+    return Raster.of(path), scratch
+
+
+def _check_places(job: Job, inputs: Collection[Path]) -> None:
+    """Checks that outputs replace nothing that they should not.
+
+    Outputs that an interrupted run of the same command has moved to their places already are its own to replace.
+    """
+    journal = Journal.read(job.unfinished)
+    ours = journal is not None and journal.stage != "rows"
+    for place in job.places:
+        if place.resolve() in inputs:
+            raise OutputError(f"{place} is one of the images and would be replaced; give another folder")
+        if place.exists() and not job.overwrite and not ours:
+            raise OutputError(f"{place} exists already; give another folder or --overwrite")
 
 
 def check(raster: Raster, spec: "ModelSpec") -> None:
@@ -133,13 +238,12 @@ def check(raster: Raster, spec: "ModelSpec") -> None:
             f"{raster.path} holds {raster.dtype} but the model was trained on {spec.dtype}, whose values have"
             " another range; convert the image (`gdal_translate -ot … -scale`)"
         )
-    spec.scale_of(raster)
-
-
-def _rasters_of(path: Path) -> list[Path]:
-    if not path.exists():
-        raise InputError(f"image not found: {path}")
-    return raster_files(path) if path.is_dir() else [path]
+    scale = spec.scale_of(raster)
+    if spec.resolution is None and scale != spec.scale:
+        log.info(
+            "%s: brought from %.3g m a pixel to the %.3g m that the model was trained at",
+            raster.path.name, raster.resolution, spec.trained_resolution,
+        )  # fmt: skip
 
 
 def _bands(count: int) -> str:

@@ -1,25 +1,29 @@
 """Rasters predicted into files: probability and mask on the raster's own grid, and footprints."""
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.windows import Window as RasterioWindow
+import torch
 
-from crispmap.geo.raster import Raster
-from crispmap.geo.vector import write_vectors
+from crispmap import __version__
+from crispmap.errors import OutputError
+from crispmap.geo.raster import opened
 from crispmap.models import SegmentationModel
-from crispmap.predict.footprints import trace
+from crispmap.predict.identity import fingerprint, identity
+from crispmap.predict.inference import check_precision, device_of, with_batch_size
+from crispmap.predict.maps import write_mask, write_probability
+from crispmap.predict.overlap import put_away_behind
 from crispmap.predict.plan import Job, Settings, check
-from crispmap.predict.stream import device_of, predict_bands, tiles_of
+from crispmap.predict.spool import ROWS_FILE, Journal, RowSpool, to_disk
+from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.progress import progress_bar
-from crispmap.whole import whole_file
+from crispmap.vectorize import VectorizeSettings, write_footprints
+
+log = logging.getLogger("crispmap")
 
 
 @dataclass(frozen=True)
@@ -31,96 +35,165 @@ class Prediction:
 
 
 def predict_rasters(
-    model: SegmentationModel, jobs: Sequence[Job], settings: Settings | None = None
+    model: SegmentationModel, jobs: Sequence[Job], settings: Settings | None = None, *, run: str | None = None
 ) -> list[Prediction]:
     """Predicts rasters one after the other, with a progress bar in windows.
+
+    The files of a raster appear together, when all of them are made. What is done is kept in folders beside them until
+    all jobs are done: interrupted, even killed, and called again with the same arguments, this goes on where it was,
+    and writes the same maps, byte for byte, as if nothing had happened. What was kept of another image, model or
+    setting is begun anew.
 
     Args:
         model: Is moved to the device of the settings.
         jobs: From `crispmap.predict.plan.plan`.
         settings: How; the defaults if not given.
+        run: Where the model came from, for the tags of the maps.
 
     Raises:
         InputError: If a raster is not what the model was trained on, before any is predicted; or if one turns
             out to be damaged, once those before it are written.
+        OutputError: If outputs are there that an interrupted call with another model or other settings wrote.
+        SettingError: If the device is not there, or does not do what is asked.
     """
     settings = settings or Settings()
     for job in jobs:
         check(job.raster, model.spec)
-    model = model.to(device_of(settings.device)).eval()
+    device = device_of(settings.device)
+    check_precision(settings.precision, device)
+    model = model.to(device).eval()
+    journals, settings, tags = take_up(model, jobs, settings, device, run)
+    settings = with_batch_size(model, settings)
     with progress_bar("predict", sum(len(tiles_of(job.raster, model.spec, settings)) for job in jobs)) as bar:
-        return [predict_raster(model, job, settings, bar.advance) for job in jobs]
+        try:
+            for job, journal in zip(jobs, journals, strict=True):
+                _predict(model, job, journal, settings, tags, bar.advance)
+        except KeyboardInterrupt:
+            log.info("what is done is kept; the same command goes on from there")
+            raise
+    for job in jobs:
+        shutil.rmtree(job.unfinished)
+    return [Prediction(job, journal.footprints) for job, journal in zip(jobs, journals, strict=True)]
 
 
-def predict_raster(
-    model: SegmentationModel, job: Job, settings: Settings, on_tile: Callable[[], None] = lambda: None
-) -> Prediction:
-    """Predicts one raster into its files, which appear together or not at all.
-
-    Both rasters lie on the input's grid. A level of the probability raster is 255 times the probability,
-    rounded, and the mask is 255 from ``255 × threshold`` on, so that the two files always agree. Pixels
-    without data are 0 in both, and told from the rest by the mask band inside each file.
-
-    Args:
-        model: On its device, in evaluation mode.
-        job: The raster and where its prediction goes.
-        settings: How.
-        on_tile: Called after each window.
+def take_up(
+    model: SegmentationModel, jobs: Sequence[Job], settings: Settings, device: torch.device, run: str | None
+) -> tuple[list[Journal], Settings, dict[str, str]]:
+    """The journals of some jobs, the settings with the batch size that these know, and the tags of the maps.
 
     Raises:
-        InputError: If the raster cannot be read.
+        OutputError: If outputs are there that an interrupted call with another model or other settings wrote.
     """
-    with ExitStack() as outputs:
-        levels_path = outputs.enter_context(whole_file(job.probability))
-        mask_path = outputs.enter_context(whole_file(job.mask))
-        with (
-            _new_raster(levels_path, job.raster, "probability of building", scale=1 / 255) as levels_file,
-            _new_raster(mask_path, job.raster, "building") as mask_file,
-        ):
-            for band in predict_bands(model, job.raster, settings, on_tile):
-                levels = np.rint(band.probability * 255).astype(np.uint8)
-                mask = np.where(levels >= settings.threshold * 255, 255, 0).astype(np.uint8) * band.valid
-                _write_rows(levels_file, band.row, levels, band.valid)
-                _write_rows(mask_file, band.row, mask, band.valid)
-        if job.footprints is None:
-            return Prediction(job, None)
-        footprints_path = outputs.enter_context(whole_file(job.footprints))
-        polygons, attributes = trace(
-            job.raster, mask_path, levels_path, tolerance=settings.simplify, min_area=settings.min_area
-        )
-        write_vectors(footprints_path, polygons, attributes, job.raster.crs)
-        return Prediction(job, len(polygons))
+    tags = _tags(model, settings, run)
+    name = f"{tags['CRISPMAP_MODEL']} {run}"
+    journals = [_journal(job, identity(job, settings, device, name)) for job in jobs]
+    known = next((journal.batch_size for journal in journals if journal.batch_size), None)
+    return journals, replace(settings, batch_size=settings.batch_size or known), tags
 
 
-@contextmanager
-def _new_raster(
-    path: Path, raster: Raster, description: str, *, scale: float = 1.0
-) -> Iterator[rasterio.io.DatasetWriter]:
-    """A new raster of one uint8 band on another one's grid, to be written row by row."""
-    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            height=raster.height,
-            width=raster.width,
-            count=1,
-            dtype="uint8",
-            crs=raster.crs,
-            transform=None if raster.transform.is_identity else raster.transform,
-            tiled=True,
-            blockxsize=256,
-            blockysize=256,
-            compress="deflate",
-            bigtiff="if_safer",
-        ) as file:
-            file.set_band_description(1, description)
-            file.scales = (scale,)
-            yield file
+def _tags(model: SegmentationModel, settings: Settings, run: str | None) -> dict[str, str]:
+    """What the maps say of their origin; nothing that would differ if they were made again."""
+    return {
+        **({"CRISPMAP_RUN": run} if run else {}),
+        "CRISPMAP_MODEL": fingerprint(model),
+        "CRISPMAP_THRESHOLD": f"{settings.threshold:g}",
+        "CRISPMAP_VERSION": __version__,
+    }
 
 
-def _write_rows(file: rasterio.io.DatasetWriter, row: int, levels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> None:
-    window = RasterioWindow(0, row, levels.shape[1], levels.shape[0])
-    file.write(levels, 1, window=window)
-    file.write_mask(valid, window=window)
+def _journal(job: Job, identity: dict[str, str]) -> Journal:
+    """The journal of a job: one that an interrupted call has left and that still holds, or a new one."""
+    new = Journal(job.unfinished, identity, batch_size=0)
+    found = Journal.read(job.unfinished)
+    if found is None:
+        return new
+    there = [path for path in job.outputs if path.exists()]
+    changed = [what for what, value in identity.items() if found.identity.get(what) != value]
+    if changed:
+        if there and not job.overwrite:
+            raise OutputError(f"{there[0]} exists already, made before {changed[0]} changed; give --overwrite")
+        log.info("%s: starting over, because %s has changed", job.stem, " and ".join(changed))
+        return new
+    if found.stage == "done" and len(there) < len(job.outputs):
+        return new
+    if found.stage == "rows" and not found.holds(job.raster.width):
+        return new
+    if found.stage == "rows" and found.rows:
+        log.info("%s: going on from row %d of %d", job.stem, found.rows, job.raster.height)
+    return found
+
+
+def _predict(
+    model: SegmentationModel,
+    job: Job,
+    journal: Journal,
+    settings: Settings,
+    tags: dict[str, str],
+    on_windows: Callable[[int], None],
+) -> None:
+    """Takes one job from wherever its journal says it is to its end."""
+    if journal.stage == "rows" and journal.rows < job.raster.height:
+        _spool_rows(model, job, journal, settings, on_windows)
+    else:
+        on_windows(len(tiles_of(job.raster, model.spec, settings)))
+    finish(job, journal, settings, tags)
+
+
+def finish(job: Job, journal: Journal, settings: Settings, tags: dict[str, str]) -> None:
+    """Takes a job whose rows are all in its spool, or that is further, to its end."""
+    if journal.stage == "rows":
+        journal.footprints = _make_outputs(job, settings, tags)
+        journal.stage = "moving"
+        journal.write()
+    if journal.stage == "moving":
+        _move(job)
+        journal.stage = "done"
+        journal.write()
+        (job.unfinished / ROWS_FILE).unlink(missing_ok=True)
+
+
+def _spool_rows(
+    model: SegmentationModel, job: Job, journal: Journal, settings: Settings, on_windows: Callable[[int], None]
+) -> None:
+    """Predicts the rows that are missing; a thread of its own writes them."""
+    if not journal.rows:
+        shutil.rmtree(job.unfinished, ignore_errors=True)  # what is of no use any more
+        job.unfinished.mkdir(parents=True)
+        journal.batch_size = settings.batch_size or 0
+    with (
+        RowSpool.opened(journal, job.raster.width) as spool,
+        closing(predict_bands(model, job.raster, settings, on_windows, start=journal.rows)) as bands,
+    ):
+        put_away_behind(bands, lambda band: spool.append(band.levels, band.valid))
+
+
+def _make_outputs(job: Job, settings: Settings, tags: dict[str, str]) -> int | None:
+    """Makes every output in the folder of what is unfinished; gives the number of footprints, where they are wanted.
+
+    A level of the probability raster is 255 times the probability, rounded, and the mask is 255 from ``255 ×
+    threshold`` on, so that the two files always agree. Pixels without data are 0 in both, and told from the rest by the
+    mask band inside each file.
+    """
+    rows = job.unfinished / ROWS_FILE
+    probability, mask, footprints = (job.unfinished / path.name for path in job.places)
+    for path in (probability, mask, footprints):
+        path.unlink(missing_ok=True)  # a kill may have left a part
+    with opened(job.raster.path) as file:
+        tags = file.tags() | tags
+    write_probability(probability, rows, job.raster, tags)
+    write_mask(mask, rows, job.raster, settings.threshold, tags)
+    if not job.wants_footprints:
+        return None
+    how = VectorizeSettings(settings.threshold, min_area=settings.min_area, simplify=settings.simplify)
+    return write_footprints(probability, footprints, how)
+
+
+def _move(job: Job) -> None:
+    """Moves the outputs to their places; older footprints, where none are wanted, would not belong to them."""
+    if not job.wants_footprints:
+        job.footprints.unlink(missing_ok=True)
+    for path in job.outputs:
+        made = job.unfinished / path.name
+        if made.exists():  # else a call before this one has moved it
+            to_disk(made)
+            os.replace(made, path)

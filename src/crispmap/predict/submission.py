@@ -14,8 +14,9 @@ from rasterio.windows import Window as RasterioWindow
 from crispmap.errors import InputError
 from crispmap.geo.raster import Raster
 from crispmap.models import SegmentationModel
+from crispmap.predict.inference import device_of, with_batch_size
 from crispmap.predict.plan import Settings, check
-from crispmap.predict.stream import device_of, predict_bands, tiles_of
+from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.progress import progress_bar
 from crispmap.whole import whole_file
 
@@ -49,6 +50,7 @@ def write_submission(
     for tile in tiles:
         check(tile, model.spec)
     model = model.to(device_of(settings.device)).eval()
+    settings = with_batch_size(model, settings)
     windows = sum(len(tiles_of(tile, model.spec, settings)) for tile in tiles)
     with (
         whole_file(out) as part,
@@ -65,7 +67,7 @@ def write_submission(
 
 
 def _write_mask(
-    file: Path, model: SegmentationModel, tile: Raster, settings: Settings, on_tile: Callable[[], None]
+    file: Path, model: SegmentationModel, tile: Raster, settings: Settings, on_windows: Callable[[int], None]
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -81,7 +83,7 @@ def _write_mask(
             transform=None if tile.transform.is_identity else tile.transform,
             compress="lzw",
         ) as output:
-            for band in predict_bands(model, tile, settings, on_tile):
-                building = np.rint(band.probability * 255) >= settings.threshold * 255
+            for band in predict_bands(model, tile, settings, on_windows):
+                building = band.levels >= settings.threshold * 255
                 levels = np.where(building & band.valid, 255, 0).astype(np.uint8)
                 output.write(levels, 1, window=RasterioWindow(0, band.row, tile.width, len(levels)))
