@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("synthetic", "jonkoping", "trees", "readme"))
     parser.add_argument("--commit", help="of the runs, if they were made before the present one")
+    parser.add_argument("--note", default="", help="on how the runs were made, for the result files")
     asked = parser.parse_args(arguments)
     os.chdir(ROOT)
     if asked.what == "readme":
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         (RESULTS / "reproduced.md").write_text(summary(published()), encoding="utf-8")
         return
     for name, folder in {"synthetic": synthetic, "jonkoping": jonkoping, "trees": trees}[asked.what]().items():
-        publish(name, folder, asked.commit)
+        publish(name, folder, asked.commit, asked.note)
 
 
 def synthetic() -> dict[str, Path]:
@@ -126,16 +127,18 @@ def _write_png(path: Path, pixels: np.ndarray) -> None:
             file.write(pixels)
 
 
-def publish(name: str, folder: Path, commit: str | None) -> None:
+def publish(name: str, folder: Path, commit: str | None = None, note: str = "") -> None:
     """Copies what a comparison found into docs/results, with its commit and without paths of this machine."""
     text = (folder / "results.json").read_text(encoding="utf-8")
     found = json.loads(_portable(text))
     known = circumstances()
-    found |= {"commit": commit or known["commit"]}
+    found |= {"commit": commit or known["commit"]} | ({"note": note} if note else {})
     (RESULTS / f"reproduced-{name}.json").write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
     subject, tables = SUBJECTS[name], _portable((folder / "results.md").read_text(encoding="utf-8"))
     _, _, rest = tables.partition("\n")
-    page = f"# Losses compared: {subject.title}\n\n{subject.text}\n{rest}Commit: {found['commit']}.\n"
+    page = (
+        f"# Losses compared: {subject.title}\n\n{subject.text}\n{rest}Commit: {found['commit']}.{note and f' {note}'}\n"
+    )
     (RESULTS / f"reproduced-{name}.md").write_text(page, encoding="utf-8")
 
 
