@@ -2,7 +2,7 @@
 
     GOMP_SPINCOUNT=2000 .venv/bin/python benchmarks/loader_profile.py
 
-writes docs/results/loader-profile.json and the page made of it, in about ten minutes on a quiet machine of two cores;
+writes docs/results/loader-profile.json and the page made of it, in about six minutes on a quiet machine of two cores;
 the variable is what the command line sets, so that waiting threads sleep.
 ``--quick --out FOLDER`` shows in a minute that all of it runs; its numbers mean nothing.
 
@@ -53,8 +53,8 @@ Batch = Mapping[str, Tensor]
 class Plan:
     """How much is measured."""
 
-    steps: int = 50
-    rounds: int = 3
+    steps: int = 20
+    rounds: int = 2
     window: int = 256
     batch_size: int = 8
     png_tiles: int = 60
