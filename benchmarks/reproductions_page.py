@@ -90,17 +90,17 @@ def with_headline(page: str, found: Mapping[str, Any]) -> str:
 
 def headline(found: Mapping[str, Any]) -> str:
     """One table, whether the paper's claim holds, and what was not measured."""
-    heads = ["loss", *(f"{SUBJECTS[name].title}: {METRICS[key]}" for name in found for key in IN_README)]
-    rows = [[loss, *(_mean(result, loss, key) for result in found.values() for key in IN_README)] for loss in LOSSES]
+    heads = ["loss", *(SUBJECTS[name].title for name in found)]
+    rows = [[loss, *(_means(result, loss) for result in found.values())] for loss in LOSSES]
     budgets = sorted({f"{result['plan']['steps']} steps" for result in found.values()})
     return "\n".join(
         [
             *_table(heads, rows),
             "",
-            f"Means over {_seeds(found)} seeds, a small UNet from scratch, {' or '.join(budgets)} on two processors. "
-            "Perimeter ratio: predicted / true length of outlines; 1 is right, more is jagged or full of specks. "
-            "Intervals, tests, other metrics, commands and machine: "
-            "[docs/results/reproduced.md](docs/results/reproduced.md).",
+            f"In each cell IoU, boundary F1 (2 px) and perimeter ratio: means over {_seeds(found)} seeds, a small UNet "
+            f"from scratch, {' or '.join(budgets)} on two processors. Perimeter ratio: predicted / true length of "
+            "outlines; 1 is right, more is jagged or full of specks. Intervals, tests, other metrics, commands and "
+            "machine: [docs/results/reproduced.md](docs/results/reproduced.md).",
             "",
             verdict(found),
             "",
@@ -134,7 +134,7 @@ def summary(found: Mapping[str, Any]) -> str:
             "",
             f"{subject.text} {plan['steps']} steps of {plan['data']['batch_size']} windows of "
             f"{plan['data']['window']}², network `{plan['networks']}`, {_seeds({name: result})} seeds. Numbers and "
-            f"seeds: [reproduced-{name}.json] (reproduced-{name}.json); bootstrap over tiles and costs: "
+            f"seeds: [reproduced-{name}.json](reproduced-{name}.json); bootstrap over tiles and costs: "
             f"[reproduced-{name}.md](reproduced-{name}.md).",
             "",
             *_table(
@@ -200,8 +200,9 @@ def _by_seed(result: Mapping[str, Any], loss: str, metric: str) -> np.ndarray:
     return np.array(method["scores"][metric]["by_seed"], float)
 
 
-def _mean(result: Mapping[str, Any], loss: str, metric: str) -> str:
-    return f"{_by_seed(result, loss, metric).mean():.3f}"
+def _means(result: Mapping[str, Any], loss: str) -> str:
+    iou, boundary_f1, perimeter = (float(_by_seed(result, loss, key).mean()) for key in IN_README)
+    return f"{iou:.3f} · {boundary_f1:.3f} · {perimeter:.2f}"
 
 
 def _score(result: Mapping[str, Any], loss: str, metric: str) -> str:

@@ -43,7 +43,7 @@ def test_the_claim_is_judged_by_the_intervals_of_paired_differences(bench):
     said = page.verdict(found)
     assert "on Jönköping it is better than bce and worse than iou and not to be told from dice" in said
     text = page.headline(found)
-    assert "| paper | 0.710 | 0.608 | 0.608 |" in text
+    assert "| paper | 0.710 · 0.608 · 0.61 |" in text
     assert "7 steps" in text
     assert "Not measured" in text
     differences = np.array([0.1, 0.11, 0.12, 0.1, 0.12])
