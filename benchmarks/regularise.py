@@ -34,7 +34,8 @@ from scipy import ndimage
 
 from crispmap.data.synthetic import render_scene
 from crispmap.evaluate import evaluate
-from crispmap.vectorize import VectorizeSettings, write_footprints
+from crispmap.vectorize import VectorizeSettings
+from crispmap.vectorize.writing import write_footprints
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

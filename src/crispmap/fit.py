@@ -27,7 +27,7 @@ from crispmap.errors import SettingError
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
 from crispmap.models import ModelSpec, SegmentationModel, half_precision, load_model
-from crispmap.run import MODEL_FILE, begin, finish_log, go_on, last_checkpoint, validations
+from crispmap.run import CHECKPOINTS, MODEL_FILE, begin, finish_log, go_on, last_checkpoint, validations
 from crispmap.settings import FitSettings
 from crispmap.task import SegmentationTask
 from crispmap.whole import whole_file
@@ -137,7 +137,7 @@ def fit_regions(
         distance=uses_distance(loss),
         workers=settings.data.workers,
     )
-    folder = run / "checkpoints"
+    folder = run / CHECKPOINTS
     best = ModelCheckpoint(
         folder, "best", monitor=f"val/{monitor}", mode="max", save_weights_only=True, enable_version_counter=False
     )
@@ -150,8 +150,8 @@ def fit_regions(
     if not writes:
         return FitResult(run, {})
     finish_log(run)
-    kept = load_model(best.best_model_path)
-    metrics = next(row for row in validations(run) if row["step"] == _step(Path(best.best_model_path)))
+    kept, kept_step = load_model(best.best_model_path), _step(Path(best.best_model_path))
+    metrics = next(row for row in validations(run) if row["step"] == kept_step)
     kept.spec = replace(spec, training=_provenance(settings, metrics))
     with whole_file(run / MODEL_FILE) as path:
         kept.save(path)

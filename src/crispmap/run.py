@@ -39,11 +39,11 @@ def unfinished(settings: FitSettings) -> bool:
         there = yaml.safe_load(config.read_text())
     except yaml.YAMLError:
         return False
-    return isinstance(there, dict) and _essence(there) == _essence(yaml.safe_load(yaml.safe_dump(settings.plain())))
+    return isinstance(there, dict) and essence(there) == essence(yaml.safe_load(yaml.safe_dump(settings.plain())))
 
 
-def _essence(plain: dict[str, Any]) -> dict[str, Any]:
-    """What a run's result depends on: not where it is written, nor how many processes read windows."""
+def essence(plain: dict[str, Any]) -> dict[str, Any]:
+    """What a run's result depends on, of its plain settings: not its folder, nor how many processes read windows."""
     data = {name: value for name, value in (plain.get("data") or {}).items() if name != "workers"}
     return {name: value for name, value in plain.items() if name != "out"} | {"data": data}
 

@@ -17,7 +17,8 @@ from shapely.geometry import shape
 
 from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.geo.geoparquet import GeoParquet
-from crispmap.vectorize import VectorizeSettings, write_footprints, writing
+from crispmap.vectorize import VectorizeSettings, writing
+from crispmap.vectorize.writing import write_footprints
 
 PLACE = from_origin(500_000, 6_600_000, 0.5, 0.5)
 FORMATS = ["gpkg", "fgb", "geojson", "json", "parquet", "geoparquet"]

@@ -18,7 +18,7 @@ from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import SettingError
 from crispmap.models import SegmentationModel, load_model
-from crispmap.run import validations
+from crispmap.run import CHECKPOINTS, essence, validations
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
 
@@ -123,13 +123,13 @@ def _train(plan: Plan, run: Run, train: Train) -> None:
     with step_ends() as ends:
         train(settings)
     seconds = time.perf_counter() - start
-    checkpoint = run.folder / "checkpoints" / "last.ckpt"
+    checkpoint = run.folder / CHECKPOINTS / "last.ckpt"
     done = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     if done != plan.steps:
         raise SettingError(f"training ended at step {done} of {plan.steps}; runs are compared after equal steps")
     with whole_file(run.folder / WEIGHTS_FILE) as path:
         load_model(checkpoint).save(path)
-    clear(run.folder, ["checkpoints"])
+    clear(run.folder, [CHECKPOINTS])
     rows = validations(run.folder)
     curves = {key: [row[key] for row in rows] for key in rows[0] if key != "step"}
     steps = [row["step"] for row in rows]
@@ -172,9 +172,7 @@ def _names(run: Run) -> list[str]:
 
 def _essence(settings: FitSettings) -> dict[str, Any]:
     """What makes a run what it is, in the types of JSON."""
-    plain = settings.plain()
-    plain.pop("out")
-    plain["data"].pop("workers")  # a window is the same whoever reads it
+    plain = essence(settings.plain())
     for name in ("images", "labels", "val_images", "val_labels", "area"):
         plain[name] = plain[name] and str(Path(plain[name]).resolve())  # the same from wherever it is called
     found: dict[str, Any] = json.loads(json.dumps(plain, default=str))

@@ -13,6 +13,7 @@ from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.geo.raster import Nodata, Raster, raster_files
 from crispmap.predict.mosaic import gdal_name, stem_of, write_mosaic
 from crispmap.predict.spool import Journal
+from crispmap.vectorize.settings import VectorizeSettings
 
 if TYPE_CHECKING:  # models import torch
     from crispmap.models import ModelSpec
@@ -56,8 +57,7 @@ class Settings:
     precision: Literal["auto", "32", "bf16"] = "auto"
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise SettingError(f"the threshold is a probability between 0 and 1, not {self.threshold:g}")
+        _ = self.footprints  # which checks what is theirs
         if self.patch < 32:
             raise SettingError(f"the patch is at least 32 pixels a side, not {self.patch}")
         if not 0 <= self.overlap <= 0.9:
@@ -68,9 +68,11 @@ class Settings:
             raise SettingError(f"test-time augmentation takes 1, 4 or 8 flips and turns, not {self.tta}")
         if self.precision not in ("auto", "32", "bf16"):
             raise SettingError(f"the precision is auto, 32 or bf16, not '{self.precision}'")
-        for name, value in (("least area", self.min_area), ("tolerance of simplifying", self.simplify)):
-            if value is not None and not 0 <= value < np.inf:
-                raise SettingError(f"the {name} is 0 or more, not {value:g}")
+
+    @property
+    def footprints(self) -> VectorizeSettings:
+        """How footprints are made of the probability."""
+        return VectorizeSettings(self.threshold, min_area=self.min_area, simplify=self.simplify)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from crispmap.predict.plan import Job, Settings, check
 from crispmap.predict.spool import ROWS_FILE, Journal, RowSpool, to_disk
 from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.progress import progress_bar
-from crispmap.vectorize import VectorizeSettings, write_footprints
+from crispmap.vectorize.writing import write_footprints
 
 log = logging.getLogger("crispmap")
 
@@ -184,8 +184,7 @@ def _make_outputs(job: Job, settings: Settings, tags: dict[str, str]) -> int | N
     write_mask(mask, rows, job.raster, settings.threshold, tags)
     if not job.wants_footprints:
         return None
-    how = VectorizeSettings(settings.threshold, min_area=settings.min_area, simplify=settings.simplify)
-    return write_footprints(probability, footprints, how)
+    return write_footprints(probability, footprints, settings.footprints)
 
 
 def _move(job: Job) -> None:
