@@ -40,3 +40,31 @@ def write_raster():
         return path
 
     return write
+
+
+@pytest.fixture
+def two_houses(tmp_path, write_raster) -> dict[str, Path]:
+    """Two small scenes of two bright houses each, to learn from and to validate on, by the names of `FitSettings`."""
+    generator = np.random.default_rng(0)
+    for i in range(2):
+        mask = np.zeros((64, 96), "uint8")
+        mask[10:30, 8:20] = mask[35:50, 60:90] = 255
+        image = generator.integers(20, 90, (3, 64, 96)) + 90 * (mask > 0)
+        write_raster(tmp_path / "images" / f"{i}.tif", image.astype("uint8"))
+        write_raster(tmp_path / "masks" / f"{i}.tif", mask)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    return {"images": images, "labels": masks, "val_images": images, "val_labels": masks}
+
+
+@pytest.fixture
+def bright_squares(tmp_path, write_raster) -> tuple[Path, Path]:
+    """Images and masks of two scenes with bright squares on dark ground, easy to tell."""
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        mask = np.zeros((96, 128), "uint8")
+        for row, col in rng.integers(0, (84, 116), (9, 2)):
+            mask[row : row + 12, col : col + 12] = 255
+        image = (rng.integers(20, 60, (3, 96, 128)) + 150 * (mask > 0)).astype("uint8")
+        write_raster(tmp_path / "images" / f"s{i}.tif", image)
+        write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
+    return tmp_path / "images", tmp_path / "masks"

@@ -4,7 +4,6 @@ import csv
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -24,21 +23,10 @@ POLICY = PolicySettings(weights=[0.2, 0.8], from_epoch=1, every_epochs=2)
 
 
 @pytest.fixture
-def settings(tmp_path, write_raster):
-    generator = np.random.default_rng(0)
-    for i in range(2):
-        mask = np.zeros((64, 96), "uint8")
-        mask[10:30, 8:20] = mask[35:50, 60:90] = 255
-        image = generator.integers(20, 90, (3, 64, 96)) + 90 * (mask > 0)
-        write_raster(tmp_path / "images" / f"{i}.tif", image.astype("uint8"))
-        write_raster(tmp_path / "masks" / f"{i}.tif", mask)
-
+def settings(tmp_path, two_houses):
     def make(out="run", **changes):
         given = {
-            "images": tmp_path / "images",
-            "labels": tmp_path / "masks",
-            "val_images": tmp_path / "images",
-            "val_labels": tmp_path / "masks",
+            **two_houses,
             "out": tmp_path / out,
             "steps": 8,
             "steps_per_epoch": 2,

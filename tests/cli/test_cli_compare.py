@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 
-import numpy as np
 import pytest
 
 import crispmap.fit
@@ -13,16 +12,9 @@ from crispmap.cli.compare import build_parser
 
 
 @pytest.fixture
-def data(tmp_path, write_raster) -> list[str]:
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        mask = np.zeros((96, 128), "uint8")
-        for row, col in rng.integers(0, (84, 116), (9, 2)):
-            mask[row : row + 12, col : col + 12] = 255
-        image = (rng.integers(20, 60, (3, 96, 128)) + 150 * (mask > 0)).astype("uint8")
-        write_raster(tmp_path / "images" / f"s{i}.tif", image)
-        write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
-    return ["--images", str(tmp_path / "images"), "--labels", str(tmp_path / "masks")]
+def data(bright_squares) -> list[str]:
+    images, masks = bright_squares
+    return ["--images", str(images), "--labels", str(masks)]
 
 
 QUICK = [

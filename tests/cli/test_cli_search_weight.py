@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,17 +18,10 @@ SEARCH = ["--weights", "[0.2, 0.8]", "--from-epoch", "1", "--every-epochs", "1",
 
 
 @pytest.fixture
-def command(tmp_path, write_raster):
+def command(tmp_path, two_houses):
     """The arguments of a quick search into a folder."""
-    generator = np.random.default_rng(0)
-    for i in range(2):
-        mask = np.zeros((64, 96), "uint8")
-        mask[10:30, 8:20] = mask[35:50, 60:90] = 255
-        image = generator.integers(20, 90, (3, 64, 96)) + 90 * (mask > 0)
-        write_raster(tmp_path / "images" / f"{i}.tif", image.astype("uint8"))
-        write_raster(tmp_path / "masks" / f"{i}.tif", mask)
-    data = ["--images", tmp_path / "images", "--labels", tmp_path / "masks", "--data.window", 32, "--data.workers", 0]
-    data += ["--val-images", tmp_path / "images", "--val-labels", tmp_path / "masks", "--data.batch-size", 2]
+    data = [part for name, path in two_houses.items() for part in (f"--{name.replace('_', '-')}", path)]
+    data += ["--data.window", 32, "--data.workers", 0, "--data.batch-size", 2]
     net = ["--model.encoder", "mobilenet_v2", "--model.decoder-channels", "[8, 8, 8, 8, 8]", "--steps-per-epoch", 2]
     quick = ["--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
 

@@ -28,17 +28,9 @@ CHANNELS = (8, 8, 8, 8, 8)
 
 
 @pytest.fixture
-def plan(tmp_path, write_raster) -> Plan:
+def plan(tmp_path, bright_squares) -> Plan:
     """Two scenes of bright squares on dark ground, thin networks."""
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        mask = np.zeros((96, 128), "uint8")
-        for row, col in rng.integers(0, (84, 116), (9, 2)):
-            mask[row : row + 12, col : col + 12] = 255
-        image = (rng.integers(20, 60, (3, 96, 128)) + 150 * (mask > 0)).astype("uint8")
-        write_raster(tmp_path / "images" / f"s{i}.tif", image)
-        write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
-    images, masks = tmp_path / "images", tmp_path / "masks"
+    images, masks = bright_squares
     return Plan(
         images=images,
         labels=masks,
