@@ -61,6 +61,20 @@ def test_an_image_becomes_three_files(tmp_path, run, image, capsys):
     assert said.err == ""
 
 
+def test_footprints_are_those_that_vectorize_makes_of_the_probability(tmp_path, run, image):
+    area = ["--min-area", "4"]
+    how = [*area, "--separate", "0.505", "--regularise"]
+    assert predict(run, image, "-o", tmp_path / "out", "--patch", "64", "--device", "cpu", *how) == 0
+    probability, alone = tmp_path / "out" / "a_probability.tif", tmp_path / "alone.gpkg"
+    assert main(["vectorize", str(probability), "-o", str(alone), *how]) == 0
+    ours, theirs = (gpd.read_file(path) for path in (tmp_path / "out" / "a_footprints.gpkg", alone))
+    assert len(ours) > 1
+    assert ours.equals(theirs)
+    plain = tmp_path / "plain.gpkg"
+    assert main(["vectorize", str(probability), "-o", str(plain), *area]) == 0
+    assert not ours.geometry.equals(gpd.read_file(plain).geometry)
+
+
 def test_a_folder_of_images_without_footprints(tmp_path, run, image, write_raster, capsys):
     write_raster(image.parent / "b.png", np.zeros((3, 40, 30), "uint8"))
     out = tmp_path / "maps"

@@ -11,6 +11,7 @@ from crispmap.geo.raster import parse_nodata
 EXAMPLE = """
 crispmap predict runs/houses orthophoto.tif -o maps
 crispmap predict runs/houses tiles/ -o maps --threshold 0.4 --min-area 10
+crispmap predict runs/houses orthophoto.tif -o maps --separate 0.8 --regularise
 crispmap predict runs/houses tiles/ --mosaic -o maps
 crispmap predict runs/houses https://example.org/ortho.tif /vsizip/tiles.zip/a.tif -o maps
 crispmap predict runs/houses tiles.txt -o maps --engine ray
@@ -49,8 +50,10 @@ def build_parser() -> CommandParser:
     add(
         "--simplify",
         type=float,
-        help="let outlines move so far: metres, or pixels without a CRS (1.25 px)",
+        help="let outlines move so far: metres, or pixels without a CRS (1.25 px; 1.75 px if regularised)",
     )
+    add("--separate", type=float, help="part touching buildings between cores of this probability or more, such as 0.8")
+    add("--regularise", action="store_true", help="turn walls to the main directions of their building")
     add("--no-footprints", action="store_true", help="write no footprints")
     add("--nodata", metavar="none|VALUE", help="what counts as nodata, instead of what the files say")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -73,6 +76,8 @@ def run(args: Namespace) -> None:
         batch_size=args.batch_size,
         min_area=args.min_area,
         simplify=args.simplify,
+        separate=args.separate,
+        regularise=args.regularise,
         nodata=parse_nodata(args.nodata),
         device=args.device,
         tta=args.tta,

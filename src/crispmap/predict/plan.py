@@ -35,7 +35,10 @@ class Settings:
         min_area: Footprints smaller than this are left out: m², or pixels where the raster has no place on
             the ground. By default 2 m², or 16 pixels.
         simplify: How far a footprint's outline may move to lose vertices: metres, or pixels where the raster
-            has no place on the ground. By default 1.25 pixels.
+            has no place on the ground. By default 1.25 pixels, 1.75 if regularised.
+        separate: Touching buildings are parted where the probability between their cores, of this probability and
+            more, is lower; above the threshold, at most 1. None parts nothing.
+        regularise: Whether walls are turned to the main directions of their building.
         nodata: Which pixels hold no data: the file's word (``"file"``), ``"none"`` or those of a value.
         device: ``"auto"`` (a GPU if there is one) or torch's name for one, such as ``"cpu"`` or ``"cuda:1"``.
         tta: Over how many flips and turns of each window the probability is averaged: 1 (none), 4 or 8.
@@ -51,6 +54,8 @@ class Settings:
     batch_size: int | None = None
     min_area: float | None = None
     simplify: float | None = None
+    separate: float | None = None
+    regularise: bool = False
     nodata: Nodata = "file"
     device: str = "auto"
     tta: Literal[1, 4, 8] = 1
@@ -72,7 +77,13 @@ class Settings:
     @property
     def footprints(self) -> VectorizeSettings:
         """How footprints are made of the probability."""
-        return VectorizeSettings(self.threshold, min_area=self.min_area, simplify=self.simplify)
+        return VectorizeSettings(
+            self.threshold,
+            separate=self.separate,
+            min_area=self.min_area,
+            simplify=self.simplify,
+            regularise=self.regularise,
+        )
 
 
 @dataclass(frozen=True)
