@@ -27,6 +27,7 @@ import geopandas as gpd
 import numpy as np
 import rasterio
 import shapely
+from buildingregulariser import regularize_geodataframe
 from machine import circumstances
 from rasterio.features import rasterize
 from rasterio.transform import from_origin
@@ -49,6 +50,10 @@ WAYS = {
     "faithful, separated": VectorizeSettings(separate=0.75),
     "regularised": VectorizeSettings(regularise=True),
     "regularised, separated": VectorizeSettings(separate=0.75, regularise=True),
+}
+THEIRS = {  # on which outlines
+    "buildingregulariser": VectorizeSettings(simplify=0),
+    "buildingregulariser, separated": VectorizeSettings(separate=0.75, simplify=0),
 }
 
 
@@ -119,14 +124,36 @@ def scores(towns: list[Town], noise: float) -> dict[str, dict[str, Any]]:
         truth, levels = Path(folder) / "truth", Path(folder) / "levels"
         for i, town in enumerate(towns):
             write_town(town, truth / f"{i}.gpkg", levels / f"{i}.tif", noise, seed=i)
-        for way, settings in WAYS.items():
+        for way, settings in (WAYS | THEIRS).items():
             made = Path(folder) / way
             begin = time.perf_counter()
-            count = sum(write_footprints(path, made / f"{path.stem}.gpkg", settings) for path in levels.iterdir())
+            for path in levels.iterdir():
+                write_footprints(path, made / f"{path.stem}.gpkg", settings)
+                if way in THEIRS:
+                    regularise_theirs(made / f"{path.stem}.gpkg")
             seconds = time.perf_counter() - begin
             flat = evaluate(made, truth, tolerance=["1px", "3px"], resolution=RESOLUTION).flat()
-            found[way] = {name: flat.get(name) for name in SCORES} | {"footprints": count, "seconds": round(seconds, 2)}
+            found[way] = {name: flat.get(name) for name in SCORES} | faults(made) | {"seconds": round(seconds, 2)}
     return found
+
+
+def regularise_theirs(path: Path) -> None:
+    """Has the library regularise the outlines of a file, in their place."""
+    frame = regularize_geodataframe(gpd.read_file(path), num_cores=1)
+    path.unlink()
+    frame.to_file(path)
+
+
+def faults(made: Path) -> dict[str, Any]:
+    """How many footprints there are, how many are not valid, and what area lies under several, in m²."""
+    count = invalid = 0
+    overlap = 0.0
+    for path in made.iterdir():
+        shapes = gpd.read_file(path).geometry
+        count, invalid = count + len(shapes), invalid + int((~shapes.is_valid).sum())
+        shapes = shapes.make_valid()
+        overlap += shapes.area.sum() - shapes.union_all().area
+    return {"footprints": count, "invalid": invalid, "overlap_m2": abs(round(overlap, 2))}
 
 
 def write_town(town: Town, truth: Path, levels: Path, noise: float, seed: int) -> None:
@@ -201,7 +228,8 @@ def page(result: dict[str, Any]) -> str:
         "",
         f"True footprints, burnt at {result['resolution']} m, blurred and with noise; PoLiS in metres, vertices by "
         "those of the true partners. Scores above those of the traced outline are won, not lost: its "
-        "steps are not there in the truth.",
+        "steps are not there in the truth. Seconds are for orientation: the machine may have had other work. "
+        "buildingregulariser runs with its defaults; other tolerances than these moved its IoU by less than 0.01.",
         "",
     ]
     if result["smoke_run"]:
@@ -209,14 +237,16 @@ def page(result: dict[str, Any]) -> str:
     for towns, noise in dict.fromkeys((each["towns"], each["noise"]) for each in result["records"]):
         lines += [f"## {towns}, noise {noise:g}", ""]
         lines += [
-            "| | IoU | boundary F1, 1 px | 3 px | object F1 | PoLiS | vertices | footprints | s |",
-            "|---" * 9 + "|",
+            "| | IoU | boundary F1, 1 px | 3 px | object F1 | PoLiS | vertices | footprints | not valid | overlaps, m² "
+            "| s |",
+            "|---" * 11 + "|",
         ]
         for record in result["records"]:
             if (record["towns"], record["noise"]) == (towns, noise):
                 cells = ["–" if record[name] is None else f"{record[name]:.4f}" for name in SCORES[:4]]
                 cells += ["–" if record[name] is None else f"{record[name]:.2f}" for name in SCORES[4:]]
-                cells += [f"{record['footprints']}", f"{record['seconds']:.1f}"]
+                cells += [f"{record['footprints']}", f"{record['invalid']}", f"{record['overlap_m2']:.1f}"]
+                cells += [f"{record['seconds']:.1f}"]
                 lines.append(f"| {record['way']} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

@@ -191,11 +191,33 @@ def test_the_peak_is_the_most_held_at_once(bench):
     assert peak / 2**20 == pytest.approx(64, abs=2)
 
 
-def test_the_published_page_shows_its_numbers(bench):
-    file = ROOT / "docs" / "results" / "boundary-loss-speed.json"
-    if not file.exists():
-        pytest.skip("not measured yet")
-    assert file.with_suffix(".md").read_text() == bench("boundary_loss_page").page(json.loads(file.read_text()))
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("boundary-loss-speed", "boundary_loss_page"),
+        ("large-mosaic", "large_mosaic"),
+        ("loader-profile", "loader_profile"),
+        ("metric-speed", "metric_speed"),
+        ("prediction", "prediction"),
+        ("regularise", "regularise"),
+    ],
+)
+def test_the_published_page_shows_its_numbers(bench, name, module):
+    file = ROOT / "docs" / "results" / f"{name}.json"
+    assert file.with_suffix(".md").read_text() == bench(module).page(json.loads(file.read_text()))
+
+
+def test_footprints_are_compared_with_the_truth(bench, tmp_path, monkeypatch):
+    made = bench("regularise")
+    monkeypatch.setattr(made, "circumstances", lambda: {name: result()[name] for name in CIRCUMSTANCES})
+    made.main(["--quick", "--out", str(tmp_path)])
+    found = json.loads((tmp_path / "regularise.json").read_text())
+    records = {each["way"]: each for each in found["records"]}
+    assert set(records) == {*made.WAYS, *made.THEIRS}
+    assert records["regularised"]["iou"] > records["faithful"]["iou"] > 0.9
+    assert records["regularised, separated"]["footprints"] > records["regularised"]["footprints"]
+    assert not any(records[way]["invalid"] or records[way]["overlap_m2"] for way in made.WAYS)
+    assert "A smoke run" in (tmp_path / "regularise.md").read_text()
 
 
 def test_what_metrics_cost_runs_and_its_contenders_agree(bench, tmp_path, monkeypatch):
