@@ -8,6 +8,7 @@ import shapely
 from rasterio.features import rasterize
 from scipy import ndimage
 from shapely import Polygon, affinity, box
+from skimage import measure
 
 from crispmap.vectorize.regularise import regularised
 from crispmap.vectorize.rings import trace
@@ -139,3 +140,27 @@ def test_whatever_comes_is_valid_apart_and_within_the_tolerance(seed, tolerance)
         assert iou(other, truth) >= iou(one, truth) - 0.02 - 1e-9
     changed = [not one.equals(other) for one, other in zip(faithful, regular, strict=True)]
     assert any(changed)
+
+
+@pytest.mark.parametrize("seed", [19, 74, 133])
+def test_polygons_are_sound_in_the_coordinates_that_are_written(seed):
+    """Rounded to them, corners that touch a wall come to lie beyond it: towns in which pixels alone do not tell."""
+    rng = np.random.default_rng(seed)
+    places, sizes = rng.uniform(5, 120, 14), (rng.uniform(5, 110, 14), rng.uniform(8, 40, 14), rng.uniform(8, 40, 14))
+    houses = zip(places, *sizes, rng.choice([0, 0, 17, 17, 33], 14), strict=True)
+    town = [affinity.rotate(box(x, y, x + w, y + h), angle) for x, y, w, h, angle in houses]
+    labels = measure.label(drawn(town), connectivity=1).astype("int32")
+    runs = runs_of(labels, labels, labels.astype("uint8"), row=0)
+    traced = network_of(trace(runs, runs.label - 1, labels.shape[1]), labels.shape[1])
+    keep = points_to_keep(traced, TOLERANCE)
+    assert shapely.is_valid(regularised(traced, keep, TOLERANCE).shapes()[0]).all()
+
+    def to_map(xy):
+        return xy * (0.3, -0.3) + (500_000.1, 5_000_000.7)
+
+    regular = regularised(traced, keep, TOLERANCE, to_map=to_map)
+    written = shapely.transform(regular.shapes()[0], to_map)
+    assert shapely.is_valid(written).all()
+    one, other = shapely.STRtree(written).query(written, predicate="intersects")
+    pairs = one < other
+    assert not shapely.relate_pattern(written[one[pairs]], written[other[pairs]], "T********").any()

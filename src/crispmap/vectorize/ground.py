@@ -1,22 +1,24 @@
 """Outlines on the ground: from pixels to the map, and their measures in metres."""
 
-from collections.abc import Callable
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 
 from crispmap.geo.raster import Raster
-
-Move = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+from crispmap.vectorize.topology import Move
 
 _SEMI_MAJOR, _ECCENTRICITY_2 = 6_378_137.0, 0.00669437999014  # WGS 84
 
 
+def to_map(raster: Raster) -> Move:
+    """From pixels (column, row) to the raster's CRS."""
+    return lambda xy: np.stack(raster.transform @ xy.T, axis=-1)
+
+
 def on_map(shapes: NDArray[np.object_], raster: Raster) -> NDArray[np.object_]:
     """Polygons in pixels (column, row) moved to the raster's CRS."""
-    return moved(shapes, lambda xy: np.stack(raster.transform @ xy.T, axis=-1))
+    return moved(shapes, to_map(raster))
 
 
 def measures(shapes: NDArray[np.object_], raster: Raster) -> dict[str, NDArray[np.float64]]:

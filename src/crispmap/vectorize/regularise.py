@@ -26,7 +26,7 @@ from crispmap.vectorize.alignment import Alignment
 from crispmap.vectorize.directions import QUARTER, Frames, Walls, main_directions, off_axis
 from crispmap.vectorize.faults import faults
 from crispmap.vectorize.ragged import Indices, spans
-from crispmap.vectorize.topology import Network
+from crispmap.vectorize.topology import Move, Network, unmoved
 
 _SNAP = np.radians(20)
 _CORNERS = 2.0  # tolerances that a corner may move along either axis
@@ -55,7 +55,11 @@ class _Pieces(NamedTuple):
 
 
 def regularised(
-    traced: Network, keep: NDArray[np.bool_], tolerance: float, scale: tuple[float, float] = (1, 1)
+    traced: Network,
+    keep: NDArray[np.bool_],
+    tolerance: float,
+    scale: tuple[float, float] = (1, 1),
+    to_map: Move = unmoved,
 ) -> Network:
     """Turns faithful outlines into regular ones.
 
@@ -64,6 +68,7 @@ def regularised(
         keep: Which of its points make the faithful outlines.
         tolerance: How far the regular outlines may lie from those.
         scale: The width and the height of a pixel in the tolerance's unit.
+        to_map: From pixels to the coordinates that will be written, in which polygons must be sound.
     """
     faithful = traced.reduced(keep)
     if not len(faithful.points):
@@ -72,7 +77,7 @@ def regularised(
     corners, corner = corners * scale, corner.ravel()
     pieces = _pieces(traced, keep, corners, corner, scale)
     frames, frame = _frames(faithful, pieces, corner, len(corners))
-    judge = _Judge.of(traced, faithful, tolerance / np.array(scale))
+    judge = _Judge.of(traced, faithful, tolerance / np.array(scale), to_map)
     polygon, own = _corners_of_polygons(faithful, corner)
     moved, stale = corners, np.ones(len(corners), bool)
     while stale.any():
@@ -189,22 +194,24 @@ class _Judge(NamedTuple):
         least: The least IoU with them.
         before: The faithful outlines, the tolerance as their unit.
         allowed: The tolerance in columns and rows.
+        to_map: From pixels to the coordinates that will be written.
     """
 
     truth: NDArray[np.object_]
     least: NDArray[np.float64]
     before: NDArray[np.object_]
     allowed: NDArray[np.float64]
+    to_map: Move
 
     @classmethod
-    def of(cls, traced: Network, faithful: Network, allowed: NDArray[np.float64]) -> "_Judge":
+    def of(cls, traced: Network, faithful: Network, allowed: NDArray[np.float64], to_map: Move) -> "_Judge":
         """The measure of outlines made of these."""
         truth, before = traced.shapes()[0], faithful.shapes()[0]
-        return cls(truth, _iou(before, truth) - _LOSS, _stretched(before, allowed), allowed)
+        return cls(truth, _iou(before, truth) - _LOSS, _stretched(before, allowed), allowed, to_map)
 
     def rejects(self, network: Network) -> NDArray[np.bool_]:
         """Which polygons are broken, too far off or no longer like the traced ones."""
-        shapes, rejected = network.shapes()[0], faults(network)
+        shapes, rejected = network.shapes()[0], faults(network.moved(self.to_map(network.points)))
         sound = np.flatnonzero(~rejected)
         rejected[sound] = _iou(shapes[sound], self.truth[sound]) < self.least[sound]
         before, after = self.before[sound], _stretched(shapes[sound], self.allowed)

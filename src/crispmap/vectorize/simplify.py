@@ -11,18 +11,22 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.vectorize.faults import arcs_to_blame, faults
-from crispmap.vectorize.topology import Network
+from crispmap.vectorize.topology import Move, Network, unmoved
 
 _SHARES = np.array([1, 1 / 2, 1 / 4, 0])
 
 
-def points_to_keep(network: Network, tolerance: float, scale: tuple[float, float] = (1, 1)) -> NDArray[np.bool_]:
+def points_to_keep(
+    network: Network, tolerance: float, scale: tuple[float, float] = (1, 1), to_map: Move = unmoved
+) -> NDArray[np.bool_]:
     """Which points of a traced network make its faithful outlines.
 
     Args:
         network: As traced: its polygons are valid and do not overlap.
         tolerance: How far an outline may move at most.
         scale: The width and the height of a pixel in the tolerance's unit.
+        to_map: From pixels to the coordinates that will be written. Polygons must be sound in these: rounded to them,
+            a corner that lay on a wall may lie beyond it.
 
     Returns:
         Which points to keep, (points,); the ends of arcs always are.
@@ -31,10 +35,11 @@ def points_to_keep(network: Network, tolerance: float, scale: tuple[float, float
     keep = _kept(network, np.full(len(attempt), tolerance), scale)
     while True:
         simpler = network.reduced(keep)
-        broken = faults(simpler)
-        if not broken.any():
+        written = simpler.moved(to_map(simpler.points))
+        broken = faults(written)
+        redo = arcs_to_blame(written, broken, attempt < len(_SHARES) - 1)
+        if not redo.any():
             return keep
-        redo = arcs_to_blame(simpler, broken, attempt < len(_SHARES) - 1)
         attempt[redo] += 1
         again = _kept(network, np.where(redo, tolerance * _SHARES[attempt], -1), scale)
         keep = np.where(redo[network.arc_of_point], again, keep)

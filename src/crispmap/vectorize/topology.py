@@ -4,6 +4,7 @@ A *node* is a point where more than two edges of the outlines meet. Rings are cu
 share is then whole arcs, each run through once in either direction. A ring without a node is one closed arc.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,13 @@ from numpy.typing import NDArray
 
 from crispmap.vectorize.ragged import Indices, offsets_of, spans
 from crispmap.vectorize.rings import Rings
+
+Move = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # points (n, 2) to where they lie in other coordinates
+
+
+def unmoved(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The points where they are."""
+    return points
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.geo.mask import MaskRaster, check_mask_set
-from crispmap.geo.raster import kept_open, small_cache
+from crispmap.geo.raster import Raster, kept_open, small_cache
 from crispmap.progress import progress_bar
 from crispmap.vectorize.formats import Batch, check_format, write_batches
-from crispmap.vectorize.ground import measures, on_map
+from crispmap.vectorize.ground import measures, on_map, to_map
 from crispmap.vectorize.plan import Plan
 from crispmap.vectorize.regularise import regularised
 from crispmap.vectorize.rings import trace
@@ -90,7 +90,7 @@ def _footprints(runs: Runs, mask: MaskRaster, plan: Plan) -> Batch:
         core = plan.settings.separate * mask.full_scale
         runs = separated(runs, core, min_pixels=plan.min_area / math.prod(plan.scale))
     _, label = np.unique(runs.label, return_inverse=True)
-    shapes = _outlines(runs, label, mask.raster.width, plan)
+    shapes = _outlines(runs, label, mask.raster, plan)
     found = measures(shapes, mask.raster)
     found["probability"] = _means(runs, label) / mask.full_scale
     keep = found[plan.attributes[0]] >= plan.min_area
@@ -100,13 +100,12 @@ def _footprints(runs: Runs, mask: MaskRaster, plan: Plan) -> Batch:
     return Batch(on_map(shapes[keep], mask.raster), attributes)
 
 
-def _outlines(runs: Runs, label: NDArray[np.int64], width: int, plan: Plan) -> NDArray[np.object_]:
+def _outlines(runs: Runs, label: NDArray[np.int64], raster: Raster, plan: Plan) -> NDArray[np.object_]:
     """The polygons of objects in pixels, by their labels from 0 on."""
-    traced = network_of(trace(runs, label, width), width)
-    keep = points_to_keep(traced, plan.tolerance, plan.scale)
-    network = (
-        regularised(traced, keep, plan.tolerance, plan.scale) if plan.settings.regularise else traced.reduced(keep)
-    )
+    traced = network_of(trace(runs, label, raster.width), raster.width)
+    how = plan.tolerance, plan.scale, to_map(raster)
+    keep = points_to_keep(traced, *how)
+    network = regularised(traced, keep, *how) if plan.settings.regularise else traced.reduced(keep)
     shapes: NDArray[np.object_] = network.shapes()[0]
     return shapely.normalize(shapes)
 
