@@ -10,21 +10,17 @@ tensors made for that one call, so that whatever else the machine does hits all 
 a round. The same by events on CUDA, where there is any.
 """
 
-import argparse
 import gc
-import json
 import os
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import result_file
 import torch
 from boundary_loss_forms import (
     BCE,
@@ -42,7 +38,6 @@ from boundary_loss_memory import in_a_fresh_process
 from boundary_loss_page import page
 from machine import circumstances
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NAME = "boundary-loss-speed"
 THETA = 5
 
@@ -75,21 +70,9 @@ QUICK = Plan(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small maps")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
-    command = shlex.join([".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments])
-    result = {"command": command, "smoke_run": asked.quick} | measure(QUICK if asked.quick else Plan())
-    written = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
-    (out / f"{NAME}.json").write_text(written)
-    (out / f"{NAME}.md").write_text(page(json.loads(written)))
-    print(f"{NAME}.json and .md written to {out}")
+    parser = result_file.new_parser(__doc__, "small maps")
+    asked, begin = result_file.parse(parser, __file__, arguments)
+    result_file.write(asked.out, NAME, begin | measure(QUICK if asked.quick else Plan()), page)
 
 
 def measure(plan: Plan) -> dict[str, Any]:

@@ -13,10 +13,8 @@ files open and maps uncompressed ones into memory: pages of the page cache then 
 nobody's; they are told apart.
 """
 
-import argparse
 import json
 import os
-import shlex
 import statistics
 import subprocess
 import sys
@@ -31,11 +29,11 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import result_file
 from machine import circumstances
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.windows import Window
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NAME = "inria-loading"
 TARGET = 300  # times as many crops a second as torchgeo
 Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
@@ -58,24 +56,16 @@ QUICK = Plan(side=700, tiles=2, crop=128, crops=8, whole_tiles=2, rounds=1)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small tiles")
+    parser = result_file.new_parser(__doc__, "small tiles")
     parser.add_argument("--contender", choices=CONTENDERS, help="measure this one here, on the tiles of this folder")
     parser.add_argument("--round", type=int, default=0, help="which crops a contender draws")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
     if asked.contender:
         print(json.dumps(contend(asked.contender, plan, asked.round)))
         return
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
     result = {
-        "command": shlex.join([".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments]),
-        "smoke_run": asked.quick,
+        **begin,
         "side": plan.side,
         "tiles": plan.tiles,
         "crop": plan.crop,
@@ -84,9 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         **circumstances(),
     }
     result["versions"] |= {"torchgeo": version("torchgeo")}
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+    result_file.write(asked.out, NAME, result, page)
 
 
 def measure(plan: Plan) -> dict[str, Any]:
@@ -244,21 +232,13 @@ def memory(what: str) -> float:
 
 def page(result: dict[str, Any]) -> str:
     """The result as text."""
-    where, side, crop = result["machine"], result["side"], result["crop"]
+    side, crop = result["side"], result["crop"]
     ratio = result["contenders"]["crispmap"]["times_torchgeo"]
     verdict = "met" if ratio >= result["target"] else "**not met**"
     lines = [
         "# Random crops of INRIA tiles",
         "",
-        f"Made from [{NAME}.json]({NAME}.json), which",
-        "",
-        "```bash",
-        result["command"],
-        "```",
-        "",
-        f"wrote on {result['date']} at commit {result['commit'][:12]}. {where['processor']}, {where['cores']} cores, "
-        f"one thread. {', '.join(f'{name} {value}' for name, value in result['versions'].items())}.",
-        "",
+        *result_file.origin(result, NAME, ", one thread."),
         f"Crops of {crop}² pixels with their labels, from {result['tiles']} tiles of {side}² pixels, three bands of 8 "
         "bits, uncompressed, from a warm page cache. crispmap: training windows as `crispmap fit` draws them, without "
         "changes of light, from files that stay open. rasterio by hand: for every crop both files opened, the window "

@@ -12,7 +12,6 @@ Strips of the same scenes, of one width and growing height, show what of it depe
 orientation: the machine may have had other work.
 """
 
-import argparse
 import json
 import os
 import shlex
@@ -27,13 +26,13 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import result_file
 from machine import circumstances
 from rasterio.transform import from_origin
 
 from crispmap.geo.raster import Raster
 from crispmap.predict.vrt import new_vrt, say
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 CRISPMAP = Path(sys.executable).with_name("crispmap")
 NAME = "large-mosaic"
 
@@ -55,25 +54,15 @@ QUICK = Plan(tile=256, tiles=2, side=2, width=1, heights=(1, 2), steps=2)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small scenes")
+    parser = result_file.new_parser(__doc__, "small scenes")
     parser.add_argument("--work", type=Path, help="folder for scenes, run and maps, to look at them afterwards")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         work: Path = asked.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
-        result = {"smoke_run": asked.quick, **measure(work, plan)}
-    result |= circumstances()
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+        result = begin | measure(work, plan) | circumstances()
+    result_file.write(asked.out, NAME, result, page)
 
 
 def measure(work: Path, plan: Plan) -> dict[str, Any]:
@@ -152,8 +141,7 @@ def write_mosaic(path: Path, tiles: Sequence[Sequence[Path]]) -> Path:
 
 def page(result: dict[str, Any]) -> str:
     """The tables for people."""
-    machine, scores = result["machine"], result["scores"]
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    scores, origin = result["scores"], "\n".join(result_file.origin(result, NAME))
     commands = "\n".join(
         f"| `{each['command']}` | {each['seconds']:,.0f} | {each['peak_mib']:,} | {each['said'][0]} |"
         for each in result["commands"]
@@ -163,20 +151,11 @@ def page(result: dict[str, Any]) -> str:
         f"{each['said'][0]} |"
         for each in result["strips"]
     )
-    smoke = "\n**A smoke run: no results.**\n" if result["smoke_run"] else ""
+    smoke = "**A smoke run: no results.**\n\n" if result["smoke_run"] else ""
     return f"""# A mosaic of {result["side"]:,}² pixels, from imagery to footprints
 
-Made from [{NAME}.json]({NAME}.json), which
-
-```bash
-.venv/bin/python benchmarks/large_mosaic.py
-```
-
-wrote on {result["date"]} at commit {result["commit"][:12]}. {machine["processor"]}, {machine["cores"]} cores.
-{versions}.
-{smoke}
-Synthetic scenes laid side by side as one VRT. The peak is the largest resident set of the command's process, PyTorch
-(about 0.9 GiB) included. Seconds are for orientation: the machine had other work.
+{origin}{smoke}Synthetic scenes laid side by side as one VRT. The peak is the largest resident set of the
+command's process, PyTorch (about 0.9 GiB) included. Seconds are for orientation: the machine had other work.
 
 | command | seconds | peak MiB | said |
 |---|---|---|---|

@@ -12,12 +12,8 @@ when a batch was asked for and when it was there. The same run with a single bat
 the network takes by itself; the loader alone is asked for batches that nobody looks at. Files are in the page cache.
 """
 
-import argparse
-import json
 import os
-import shlex
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -30,6 +26,7 @@ from unittest import mock
 
 import numpy as np
 import rasterio
+import result_file
 from machine import circumstances
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
@@ -42,7 +39,6 @@ from crispmap.fit import fit_regions
 from crispmap.geo.vector import write_vectors
 from crispmap.settings import DataSettings, FitSettings, network
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NAME = "loader-profile"
 TARGET = 0.02  # of the time after the first step
 CRS = "EPSG:32633"
@@ -127,20 +123,13 @@ class Watch:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small imagery")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
+    parser = result_file.new_parser(__doc__, "small imagery")
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
     variables = [f"{name}={os.environ[name]}" for name in ("GOMP_SPINCOUNT", "OMP_NUM_THREADS") if name in os.environ]
     result = {
-        "command": shlex.join([*variables, ".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments]),
-        "smoke_run": asked.quick,
+        **begin,
+        "command": " ".join([*variables, begin["command"]]),
         "network": "small",
         "target": TARGET,
         "steps": plan.steps,
@@ -150,9 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "sources": measure(plan),
         **circumstances(),
     }
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+    result_file.write(asked.out, NAME, result, page)
 
 
 def measure(plan: Plan) -> list[dict[str, Any]]:
@@ -298,19 +285,10 @@ def write_raster(path: Path, pixels: np.ndarray, **profile: Any) -> None:
 
 def page(result: dict[str, Any]) -> str:
     """The result as text."""
-    where = result["machine"]
     lines = [
         "# What training waits for",
         "",
-        f"Made from [{NAME}.json]({NAME}.json), which",
-        "",
-        "```bash",
-        result["command"],
-        "```",
-        "",
-        f"wrote on {result['date']} at commit {result['commit'][:12]}. {where['processor']}, {where['cores']} cores. "
-        f"{', '.join(f'{name} {value}' for name, value in result['versions'].items())}.",
-        "",
+        *result_file.origin(result, NAME),
         f"The network `{result['network']}`, trained as `crispmap fit` trains, {result['steps']} steps of "
         f"{result['batch_size']} windows of {result['window']}² pixels, one process that loads and one that trains. "
         "Waiting is the time from the question for a batch to the batch, as a share of all time after the first step. "

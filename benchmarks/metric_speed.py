@@ -9,10 +9,7 @@ One thread. Contenders take turns, a round each; each round has masks of its own
 is that of a process of its own.
 """
 
-import argparse
-import json
 import math
-import shlex
 import statistics
 import subprocess
 import sys
@@ -26,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import result_file
 import torch
 from machine import circumstances
 from rasterio.transform import from_origin
@@ -33,7 +31,6 @@ from scipy import ndimage
 
 from crispmap.functional import boundary_counts, boundary_f1, boundary_iou, boundary_iou_counts, confusion_counts, iou
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NAME = "metric-speed"
 TOLERANCES = (1.0, 3.0, 10.0)
 Scores = list[float]
@@ -57,22 +54,14 @@ QUICK = Plan(200, 1, (300,), 400, (), 4, 1)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small maps")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
+    parser = result_file.new_parser(__doc__, "small maps")
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         result = {
-            "command": shlex.join([".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments]),
-            "smoke_run": asked.quick,
+            **begin,
             "tolerances": TOLERANCES,
             "side": plan.side,
             "in_memory": in_memory(plan),
@@ -82,9 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
     finally:
         torch.set_num_threads(threads)
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+    result_file.write(asked.out, NAME, result, page)
 
 
 def buildings(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -287,19 +274,10 @@ def validation_epoch(plan: Plan) -> dict[str, Any]:
 
 def page(result: dict[str, Any]) -> str:
     """The result as text."""
-    where, versions = result["machine"], result["versions"]
     lines = [
         "# What the metrics cost",
         "",
-        f"Made from [{NAME}.json]({NAME}.json), which",
-        "",
-        "```bash",
-        result["command"],
-        "```",
-        "",
-        f"wrote on {result['date']} at commit {result['commit'][:12]}. {where['processor']}, {where['cores']} cores, "
-        f"one thread. {', '.join(f'{name} {value}' for name, value in versions.items())}.",
-        "",
+        *result_file.origin(result, NAME, ", one thread."),
         f"## A pair of {result['side']}² pixels in memory",
         "",
         "Boundary F1 (csurka) at 1, 3 and 10 pixels, Boundary IoU and IoU; all agree to twelve digits. SciPy: two "

@@ -12,10 +12,8 @@ surrounds a network; the other is the one that `crispmap fit` trains if nothing 
 take turns, a round each.
 """
 
-import argparse
 import json
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+import result_file
 import torch
 from machine import circumstances
 from rasterio.transform import from_origin
@@ -43,7 +42,6 @@ from crispmap.predict.rasters import predict_rasters
 from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.settings import ModelSettings
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 NAME = "prediction"
 TARGET = 1.15  # times the seconds of the pure forward passes, on a CPU
 BANDS = 3
@@ -67,35 +65,25 @@ QUICK = Plan(tile=256, sides=(256, 512), width=256, ratio_side=256, monai_sides=
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on small scenes")
+    parser = result_file.new_parser(__doc__, "small scenes")
     parser.add_argument("--contender", choices=CONTENDERS, help="measure this one here")
     parser.add_argument("--network", choices=("tiny", "default"), default="tiny")
     parser.add_argument("--scene", type=Path, help="what a contender predicts")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
     if asked.contender:
         print(json.dumps(contend(asked.contender, asked.network, asked.scene, plan)))
         return
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         result = {
-            "command": shlex.join([".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments]),
-            "smoke_run": asked.quick,
+            **begin,
             "threads": torch.get_num_threads(),
             "target": TARGET,
             **measure(Path(folder), plan),
             **circumstances(),
         }
     result["versions"] |= {"monai": version("monai")}
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+    result_file.write(asked.out, NAME, result, page)
 
 
 def measure(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -277,12 +265,12 @@ def page(result: dict[str, Any]) -> str:
     """The tables for people."""
     ratio = result["ratio"]
     reached = "reached" if ratio["median"] <= result["target"] else "missed"
+    origin = "\n".join(result_file.origin(result, NAME, f", {result['threads']} threads."))
     return f"""# What predicting large rasters costs
 
-Made by `{result["command"]}` with {result["threads"]} threads on {result["machine"]["processor"]} at
-{result["commit"][:9]}; what is measured how, benchmarks/{NAME}.py says.{
-        " **A smoke run: no results.**" if result["smoke_run"] else ""
-    }
+{origin}{
+        "**A smoke run: no results.** " if result["smoke_run"] else ""
+    }What is measured how, benchmarks/prediction.py says.
 
 ## Memory and time by size
 

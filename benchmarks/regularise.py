@@ -11,11 +11,7 @@ real ones where CRISPMAP_DATA (else ../shared/data) has them: Massachusetts, and
 them. Each probability becomes footprints in several ways, which are compared with the truth by `crispmap evaluate`.
 """
 
-import argparse
-import json
 import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +22,7 @@ from typing import Any, NamedTuple
 import geopandas as gpd
 import numpy as np
 import rasterio
+import result_file
 import shapely
 from buildingregulariser import regularize_geodataframe
 from machine import circumstances
@@ -39,7 +36,6 @@ from crispmap.vectorize import VectorizeSettings
 from crispmap.vectorize.writing import write_footprints
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "results"
 DATA = Path(os.environ.get("CRISPMAP_DATA", ROOT.parent / "shared" / "data"))
 NAME = "regularise"
 RESOLUTION = 0.3
@@ -82,26 +78,16 @@ class Town(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, and writes what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="folder for the two files; docs/results if not given")
-    parser.add_argument("--quick", action="store_true", help="a smoke run on a small scene")
-    arguments = sys.argv[1:] if arguments is None else arguments
-    asked = parser.parse_args(arguments)
-    if asked.quick and asked.out is None:
-        parser.error("--quick needs --out: its numbers are no results")
+    parser = result_file.new_parser(__doc__, "a small scene")
+    asked, begin = result_file.parse(parser, __file__, arguments)
     plan = QUICK if asked.quick else Plan()
-    out: Path = asked.out or RESULTS
-    out.mkdir(parents=True, exist_ok=True)
     result = {
-        "command": shlex.join([".venv/bin/python", f"benchmarks/{Path(__file__).name}", *arguments]),
-        "smoke_run": asked.quick,
+        **begin,
         "resolution": RESOLUTION,
         "records": measure(plan),
         **circumstances(),
     }
-    (out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    (out / f"{NAME}.md").write_text(page(result))
-    print(f"{NAME}.json and .md written to {out}")
+    result_file.write(asked.out, NAME, result, page)
 
 
 def measure(plan: Plan) -> list[dict[str, Any]]:
@@ -213,19 +199,10 @@ def real(name: str, path: Path, size: int) -> Town:
 
 def page(result: dict[str, Any]) -> str:
     """The result as text."""
-    where = result["machine"]
     lines = [
         "# Faithful and regularised footprints",
         "",
-        f"Made from [{NAME}.json]({NAME}.json), which",
-        "",
-        "```bash",
-        result["command"],
-        "```",
-        "",
-        f"wrote on {result['date']} at commit {result['commit'][:12]}. {where['processor']}, {where['cores']} cores. "
-        f"{', '.join(f'{name} {value}' for name, value in result['versions'].items())}.",
-        "",
+        *result_file.origin(result, NAME),
         f"True footprints, burnt at {result['resolution']} m, blurred and with noise; PoLiS in metres, vertices by "
         "those of the true partners. Scores above those of the traced outline are won, not lost: its "
         "steps are not there in the truth. Seconds are for orientation: the machine may have had other work. "

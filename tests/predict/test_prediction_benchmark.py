@@ -24,9 +24,8 @@ def test_a_smoke_run_writes_numbers_and_page(tmp_path, monkeypatch):
 
     monkeypatch.setattr(bench, "run", run_here)
     monkeypatch.setattr(bench, "model_of", functools.cache(bench.model_of))
-    monkeypatch.setattr(
-        bench, "circumstances", lambda: {"versions": {}, "machine": {"processor": "a"}, "commit": "0" * 40}
-    )
+    where = {"versions": {}, "machine": {"processor": "a", "cores": 2}, "commit": "0" * 40, "date": "2020-01-01"}
+    monkeypatch.setattr(bench, "circumstances", lambda: where)
     bench.main(["--quick", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "prediction.json").read_text())
     assert found["smoke_run"]
