@@ -95,6 +95,24 @@ def test_what_makes_no_mosaic(tmp_path, write_raster, other, words):
         write_mosaic(tmp_path / "m.vrt", [str(tmp_path / f"{name}.tif") for name in "ab"])
 
 
+def test_tiles_of_a_web_map_meet_without_a_gap(tmp_path, write_raster, caplog):
+    """In degrees their pixels shrink from tile to tile, so that none but the first lies on its own grid exactly."""
+    caplog.set_level("INFO", "crispmap")
+    pixels = RNG.integers(1, 255, (3, 5 * 512, 16)).astype("uint8")
+    north, names = 27.6, []
+    for i in range(5):
+        step = 1.19e-6 * (1 + 2e-5 * i)
+        transform = rasterio.Affine(1.34e-6, 0, 85.5, 0, -step, north)
+        rows = slice(512 * i, 512 * (i + 1))
+        names.append(write_raster(tmp_path / f"{i}.tif", pixels[:, rows], transform=transform, crs="EPSG:4326"))
+        north -= 512 * step
+    write_mosaic(tmp_path / "all.vrt", list(map(str, names)))
+    found, valid, _ = read(tmp_path / "all.vrt")
+    np.testing.assert_array_equal(found, pixels)
+    assert valid.all()
+    assert "4.tif: taken to the nearest pixel of the mosaic's grid, 0.06 pixels away" in caplog.text
+
+
 def test_names():
     assert gdal_name("https://a.org/x/y.tif?v=1") == "/vsicurl/https://a.org/x/y.tif?v=1"
     assert gdal_name("s3://bucket/y.tif") == "/vsis3/bucket/y.tif"

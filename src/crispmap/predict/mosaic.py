@@ -1,5 +1,6 @@
 """Several rasters as one: a VRT in which each lies at its place, and gaps between them hold no data."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,13 @@ from crispmap.errors import InputError
 from crispmap.geo.raster import opened
 from crispmap.predict.vrt import new_vrt, say
 
+log = logging.getLogger("crispmap")
+
 _VIRTUAL = {"http": "/vsicurl/", "https": "/vsicurl/", "ftp": "/vsicurl/"}
 _STORES = {"s3": "/vsis3/", "gs": "/vsigs/", "az": "/vsiaz/"}
-_SLACK = 0.05  # of a pixel
+_DRIFT = 0.05  # pixels by which a tile may be longer or shorter than on the grid
+_SLACK = 0.25  # pixels by which it may lie off: with that little drift, neighbours still meet without a gap
+_TOLD = 0.05  # pixels from which on that is said
 _GDAL_TYPES = {
     "uint8": "Byte",
     "int8": "Int8",
@@ -161,14 +166,17 @@ def _place(member: _Member, first: _Member) -> tuple[int, int]:
     if own.b or own.d or grid.b or grid.d:
         raise InputError(f"{(first if grid.b or grid.d else member).name} is turned; gdalwarp lays it straight")
     drift = abs(own.a - grid.a) * member.width / abs(grid.a), abs(own.e - grid.e) * member.height / abs(grid.e)
-    if max(drift) > _SLACK:
+    if max(drift) > _DRIFT:
         raise InputError(
             f"{member.name} has pixels of {own.a:g}×{-own.e:g}, but {first.name} of {grid.a:g}×{-grid.e:g}; "
             "gdalwarp -tr -tap brings them onto one grid"
         )
     col, row = ~grid @ (own.c, own.f)
-    if max(abs(row - round(row)), abs(col - round(col))) > _SLACK:
+    off = max(abs(row - round(row)), abs(col - round(col)))
+    if off > _SLACK:
         raise InputError(
             f"{member.name} lies between the pixels of {first.name}'s grid; gdalwarp -tr -tap brings them onto one"
         )
+    if off > _TOLD:
+        log.info("%s: taken to the nearest pixel of the mosaic's grid, %.2f pixels away", member.name, off)
     return round(row), round(col)
