@@ -113,6 +113,24 @@ def test_tiles_of_a_web_map_meet_without_a_gap(tmp_path, write_raster, caplog):
     assert "4.tif: taken to the nearest pixel of the mosaic's grid, 0.06 pixels away" in caplog.text
 
 
+@pytest.mark.parametrize("declared", [None, 0])
+def test_gaps_are_of_the_nodata_value_that_is_given(tmp_path, write_raster, declared):
+    names = []
+    for i, col in enumerate((0, 50)):
+        pixels = np.full((3, 20, 30), i, "uint8")
+        pixels[:, :5] = 255
+        names.append(str(write_raster(tmp_path / f"{i}.tif", pixels, nodata=declared, **place(0, col))))
+    write_mosaic(tmp_path / "all.vrt", names, nodata=255.0)
+    raster = Raster.of(tmp_path / "all.vrt")
+    pixels, valid = raster.read(raster.window, 255.0)
+    expected = np.zeros((20, 80), bool)
+    expected[5:, :30] = expected[5:, 50:] = True
+    np.testing.assert_array_equal(valid, expected)
+    assert (pixels[:, 5:, 50:] == 1).all()
+    write_mosaic(tmp_path / "beyond.vrt", names, nodata=-9999.0)  # no pixel has it, so nothing can be made of it
+    assert not Raster.of(tmp_path / "beyond.vrt").read(raster.window)[1][:, 30:50].any()
+
+
 def test_names():
     assert gdal_name("https://a.org/x/y.tif?v=1") == "/vsicurl/https://a.org/x/y.tif?v=1"
     assert gdal_name("s3://bucket/y.tif") == "/vsis3/bucket/y.tif"

@@ -83,7 +83,14 @@ def run(args: Namespace) -> None:
         tta=args.tta,
         precision=args.precision,
     )
-    jobs = plan(args.images, args.out, footprints=not args.no_footprints, overwrite=args.overwrite, mosaic=args.mosaic)
+    jobs = plan(
+        args.images,
+        args.out,
+        footprints=not args.no_footprints,
+        overwrite=args.overwrite,
+        mosaic=args.mosaic,
+        nodata=settings.nodata,
+    )
 
     from crispmap.models import load_model
     from crispmap.predict.cluster import predict_on_cluster

@@ -7,11 +7,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import opened
+from crispmap.geo.raster import Nodata, opened
 from crispmap.predict.vrt import new_vrt, say
 
 log = logging.getLogger("crispmap")
@@ -62,7 +63,7 @@ class _Member(NamedTuple):
     tags: dict[str, str]
 
 
-def write_mosaic(path: Path, names: Sequence[str]) -> None:
+def write_mosaic(path: Path, names: Sequence[str], nodata: Nodata = "file") -> None:
     """Writes a VRT of rasters that lie on one grid.
 
     Where rasters overlap, the last that holds data there is seen. A gap has the declared nodata value, or an alpha of
@@ -71,12 +72,15 @@ def write_mosaic(path: Path, names: Sequence[str]) -> None:
     Args:
         path: The VRT.
         names: The rasters, in GDAL's words; a single one may lie anywhere, or nowhere.
+        nodata: As what the mosaic will be read: a value overrules what the rasters say, and gaps have it.
 
     Raises:
         InputError: If one of them cannot be read, or differs from the first in CRS, pixel size, bands or nodata, or
             lies between the pixels of its grid.
     """
     members = [_member(name) for name in names]
+    if isinstance(nodata, (int, float)) and _holds(members[0].types[0], nodata):
+        members = [member._replace(nodata=float(nodata), masked=False) for member in members]
     first = members[0]
     places = [(0, 0)] if len(members) == 1 else [_place(member, first) for member in members]
     top, left = (min(ends) for ends in zip(*places, strict=True))
@@ -103,6 +107,12 @@ def write_mosaic(path: Path, names: Sequence[str]) -> None:
         for place, member in zip(at, members, strict=True):
             say(_add_source(band, member, "mask,1", place), "NODATA", "0")
     ET.ElementTree(vrt).write(path)
+
+
+def _holds(dtype: str, value: float) -> bool:
+    """Whether pixels of a type can have a value."""
+    kind = np.dtype(dtype)
+    return kind.kind == "f" or (value == int(value) and np.iinfo(kind).min <= value <= np.iinfo(kind).max)
 
 
 def _add_source(band: ET.Element, member: _Member, number: str, place: tuple[int, int]) -> ET.Element:

@@ -1,6 +1,7 @@
 """What will be predicted, how, and where it goes: every mistake found before the first prediction."""
 
 import logging
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.geo.raster import Nodata, Raster, raster_files
 from crispmap.predict.mosaic import gdal_name, stem_of, write_mosaic
 from crispmap.predict.spool import Journal
+from crispmap.vectorize.formats import check_format
 from crispmap.vectorize.settings import VectorizeSettings
 
 if TYPE_CHECKING:  # models import torch
@@ -146,6 +148,7 @@ def plan(
     footprints: bool = True,
     overwrite: bool = False,
     mosaic: bool = False,
+    nodata: Nodata = "file",
 ) -> list[Job]:
     """Says what predicting some images writes.
 
@@ -155,6 +158,7 @@ def plan(
         footprints: Whether to write the last of these.
         overwrite: Whether they may replace what is there.
         mosaic: Whether the images are one raster, whose outputs are called after ``mosaic``.
+        nodata: As in `Settings`; the gaps of a mosaic are made of such a value.
 
     Raises:
         InputError: If an image is not there or cannot be read, two would be written under the same name, or images do
@@ -166,10 +170,10 @@ def plan(
         raise OutputError(f"{out} is a file; give a folder for the predictions")
     names = [name for image in images for name in _rasters_of(image)]
     groups = {"mosaic": names} if mosaic else _by_stem(names)
-    inputs = {Path(name).resolve() for name in names}
+    inputs = {os.path.realpath(name) for name in names}
     jobs = []
     for stem, group in groups.items():
-        raster, scratch = _raster_of(group)
+        raster, scratch = _raster_of(group, nodata)
         jobs.append(Job(raster, stem, out, footprints, overwrite, tuple(group), scratch))
         _check_places(jobs[-1], inputs)
     return jobs
@@ -192,7 +196,7 @@ def _rasters_listed(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no list of images: it is not text") from error
     names = [gdal_name(line) for line in lines if line]
-    if not names:
+    if not names or "\0" in "".join(names):
         raise InputError(f"{path} names no images; it has one a line")
     return names
 
@@ -210,25 +214,27 @@ def _by_stem(names: Sequence[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _raster_of(names: Sequence[str]) -> tuple[Raster, TemporaryDirectory[str] | None]:
+def _raster_of(names: Sequence[str], nodata: Nodata) -> tuple[Raster, TemporaryDirectory[str] | None]:
     """One raster of one file or of many; as a VRT also where a name, such as an address, is none for a path."""
     if len(names) == 1 and ("//" not in names[0] or Path(names[0]).exists()):
         return Raster.of(names[0]), None
     scratch = TemporaryDirectory(prefix="crispmap-")
     path = Path(scratch.name) / "mosaic.vrt"
-    write_mosaic(path, names)
+    write_mosaic(path, names, nodata)
     return Raster.of(path), scratch
 
 
-def _check_places(job: Job, inputs: Collection[Path]) -> None:
+def _check_places(job: Job, inputs: Collection[str]) -> None:
     """Checks that outputs replace nothing that they should not.
 
     Outputs that an interrupted run of the same command has moved to their places already are its own to replace.
     """
+    if job.wants_footprints:
+        check_format(job.footprints)
     journal = Journal.read(job.unfinished)
     ours = journal is not None and journal.stage != "rows"
     for place in job.places:
-        if place.resolve() in inputs:
+        if os.path.realpath(place) in inputs:
             raise OutputError(f"{place} is one of the images and would be replaced; give another folder")
         if place.exists() and not job.overwrite and not ours:
             raise OutputError(f"{place} exists already; give another folder or --overwrite")
