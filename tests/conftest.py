@@ -11,6 +11,14 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 
+def pytest_collection_modifyitems(items):
+    """Tests marked `long` run where they are asked for: CRISPMAP_LONG=1."""
+    if os.environ.get("CRISPMAP_LONG") != "1":
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; set CRISPMAP_LONG=1"))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real imagery (CRISPMAP_DATA, else ../shared/data); the test skips where there is none."""
@@ -68,3 +76,15 @@ def bright_squares(tmp_path, write_raster) -> tuple[Path, Path]:
         write_raster(tmp_path / "images" / f"s{i}.tif", image)
         write_raster(tmp_path / "masks" / f"s{i}.tif", mask)
     return tmp_path / "images", tmp_path / "masks"
+
+
+@pytest.fixture
+def predicted():
+    """The names of what `predict` writes of images with some stems."""
+
+    def names(*stems: str, footprints: bool = True) -> set[str]:
+        layers = [("probability", "tif"), ("mask", "tif"), *([("footprints", "gpkg")] if footprints else [])]
+        of_layers = {f"{stem}_{layer}.{suffix}" for stem in stems for layer, end in layers for suffix in (end, "qml")}
+        return of_layers | {f"{stem}.stac.json" for stem in stems}
+
+    return names

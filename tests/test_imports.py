@@ -18,7 +18,7 @@ LAYERS = [  # from the top; what stands in one layer may import each other, but 
     {"data", "models"},
     {"losses", "metrics", "geo"},
     {"functional"},
-    {"errors", "progress", "run", "settings", "whole"},
+    {"class_paths", "errors", "input_file", "progress", "run", "settings", "whole"},
 ]
 HEAVY = {
     "geopandas",

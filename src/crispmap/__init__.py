@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         MulticlassSurfaceDistance,
     )
     from crispmap.misregistration import Misregistration, suggest_theta
+    from crispmap.models import SegmentationModel
 
 __version__ = "0.1.0"
 
@@ -97,6 +98,7 @@ _HOMES = {
     "MulticlassSurfaceDistance": "metrics",
     "Misregistration": "misregistration",
     "suggest_theta": "misregistration",
+    "SegmentationModel": "models",
 }
 
 __all__ = [
@@ -137,6 +139,7 @@ __all__ = [
     "MulticlassPerimeterRatio",
     "MulticlassSurfaceDistance",
     "RampWeight",
+    "SegmentationModel",
     "SensitivitySpecificityLoss",
     "SurfaceLoss",
     "TverskyLoss",

@@ -3,6 +3,8 @@
 import inspect
 import logging
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,23 +13,36 @@ from typing import Any
 import numpy as np
 import torch
 from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from crispmap import __version__
-from crispmap.callbacks import JaggednessGuard, ProgressLines, SavedLogs
+from crispmap.callbacks import JaggednessGuard, MetricsTable, ProgressLines, SavedLogs, WholeCheckpoints
 from crispmap.data.module import WindowDataModule
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.data.statistics import Statistics, measure
-from crispmap.errors import SettingError
+from crispmap.errors import CrispmapError, SettingError
+from crispmap.export.stac import write_item
+from crispmap.export.stac_model import model_item
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
 from crispmap.models import ModelSpec, SegmentationModel, half_precision, load_model
-from crispmap.run import CHECKPOINTS, MODEL_FILE, begin, finish_log, go_on, last_checkpoint, validations
+from crispmap.run import (
+    CHECKPOINTS,
+    METRICS_FILE,
+    MODEL_FILE,
+    MODEL_ITEM_FILE,
+    Row,
+    begin,
+    last_checkpoint,
+    logged_before,
+    validations,
+)
 from crispmap.settings import FitSettings
 from crispmap.task import SegmentationTask
 from crispmap.whole import whole_file
@@ -53,8 +68,8 @@ def fit(settings: FitSettings, *, resume: bool = False) -> FitResult:
     """Trains a network and leaves in ``settings.out`` all that is needed to predict with it.
 
     Written: ``model.pt`` (weights of the best checkpoint by validation IoU, normalisation, bands, classes, ground
-    resolution), ``config.yaml`` (the settings, which give the run again), ``metrics.csv`` and ``tensorboard/``
-    (what was logged), ``checkpoints/`` (best and last).
+    resolution), ``model.stac.json`` (the same in words, for catalogues), ``config.yaml`` (the settings, which give the
+    run again), ``metrics.csv`` and ``tensorboard/`` (what was logged), ``checkpoints/`` (best and last).
 
     Args:
         settings: Of the run.
@@ -113,8 +128,12 @@ def fit_regions(
     )
     run = settings.out
     writes = getattr(rank_zero_only, "rank", 0) == 0  # of several processes, each of which comes by here, one
-    if writes:
-        _open_folder(settings, going_on)
+    done = 0 if going_on is None else _step(going_on)
+    logged = logged_before(run, done) if done else []
+    if writes and going_on is None:
+        begin(settings)
+    elif writes:
+        log.info("going on from step %d of %d", done, settings.steps)
     log.info(
         "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",
         *(len({id(region.scene) for region in part}) for part in (train, val)),
@@ -142,18 +161,18 @@ def fit_regions(
         folder, "best", monitor=f"val/{monitor}", mode="max", save_weights_only=True, enable_version_counter=False
     )
     last = ModelCheckpoint(folder, "last", enable_version_counter=False)  # with the optimiser, to go on from
-    _trainer(settings, stop or settings.steps, [best, last]).fit(
-        task, datamodule=data, ckpt_path=start, weights_only=True
-    )
+    trainer = _trainer(settings, stop or settings.steps, [best, last], logged, done)
+    with _errors_of_loaders_in_their_own_words():
+        trainer.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
     if not best.best_model_path:
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
     if not writes:
         return FitResult(run, {})
-    finish_log(run)
     kept, kept_step = load_model(best.best_model_path), _step(Path(best.best_model_path))
     metrics = next(row for row in validations(run) if row["step"] == kept_step)
     kept.spec = replace(spec, training=_provenance(settings, metrics))
-    with whole_file(run / MODEL_FILE) as path:
+    write_item(model_item(kept, run / MODEL_FILE, run), run / MODEL_ITEM_FILE)
+    with whole_file(run / MODEL_FILE) as path:  # the last of all: where it is, a run has ended
         kept.save(path)
     return FitResult(run, metrics)
 
@@ -234,47 +253,58 @@ def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tu
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
-def _open_folder(settings: FitSettings, going_on: Path | None) -> None:
-    if going_on is None:
-        begin(settings)
-    else:
-        step = _step(going_on)
-        go_on(settings.out, step)
-        log.info("going on from step %d of %d", step, settings.steps)
-
-
 def _step(checkpoint: Path) -> int:
     """The steps that were done when it was written."""
     done: int = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     return done
 
 
-def _trainer(settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint]) -> Trainer:
+@contextmanager
+def _errors_of_loaders_in_their_own_words() -> Iterator[None]:
+    """An error of a loader process comes with its whole trace as the message; what it said ends that."""
+    try:
+        yield
+    except CrispmapError as error:
+        name = f"{type(error).__module__}.{type(error).__qualname__}: "
+        _, found, words = str(error).rpartition(name)
+        if not found:
+            raise
+        raise type(error)(words.strip()) from error
+
+
+def _trainer(
+    settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint], logged: Sequence[Row], done: int
+) -> Trainer:
+    """A trainer that goes to a step, of a run that has done and logged so much."""
     callbacks: list[Callback] = [*checkpoints, ProgressLines(), JaggednessGuard(), SavedLogs()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
-    return Trainer(
-        **{
-            "precision": _precision(),
-            "enable_model_summary": False,
-            "enable_progress_bar": False,
-            "log_every_n_steps": 10,
-            "num_sanity_val_steps": 0,
-        }
-        | settings.trainer,
-        max_steps=stop,
-        max_epochs=-1,
-        reload_dataloaders_every_n_epochs=1,
-        use_distributed_sampler=False,  # the data module shares samples out itself
-        logger=[
-            CSVLogger(settings.out, name="", version=""),
-            TensorBoardLogger(settings.out, "tensorboard", ""),
-        ],
-        callbacks=callbacks,
-        default_root_dir=settings.out,
-    )
+    try:
+        return Trainer(
+            **{
+                "precision": _precision(),
+                "enable_model_summary": False,
+                "enable_progress_bar": False,
+                "log_every_n_steps": 10,
+                "num_sanity_val_steps": 0,
+                "plugins": [WholeCheckpoints()],
+            }
+            | settings.trainer,
+            max_steps=stop,
+            max_epochs=-1,
+            reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,  # the data module shares samples out itself
+            logger=[
+                MetricsTable(settings.out / METRICS_FILE, logged),
+                TensorBoardLogger(settings.out, "tensorboard", "", purge_step=done or None),
+            ],
+            callbacks=callbacks,
+            default_root_dir=settings.out,
+        )
+    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+        raise SettingError(f"--trainer: {' '.join(str(error).split())}") from error
 
 
 def _precision() -> Any:

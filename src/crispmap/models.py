@@ -1,22 +1,35 @@
 """Networks by name, and the files that hold everything needed to predict with one."""
 
+import json
 import logging
+import math
 import warnings
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crispmap.errors import InputError, ModelError, SettingError
+from crispmap import __version__
+from crispmap.errors import InputError, ModelError, OutputError, SettingError
 from crispmap.geo.raster import Raster
+from crispmap.input_file import check_input_file
 from crispmap.run import MODEL_FILE
 from crispmap.settings import ModelSettings
+from crispmap.whole import whole_folder
+
+WEIGHTS_FILE = "model.safetensors"  # of a folder as the Hugging Face Hub has them, with the two below
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
 
 _SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
+_MOST_CHANNELS = 2**14  # that a file may ask for
+_PATHS = {"images", "labels", "out", "val_images", "val_labels", "area", "init"}  # among a run's settings
 
 
 @dataclass(frozen=True)
@@ -126,12 +139,83 @@ class SegmentationModel(nn.Module):
         """Writes the weights and the specification into one file."""
         torch.save({"crispmap": asdict(self.spec), "state_dict": self.state_dict()}, path)
 
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> "SegmentationModel":
+        """Loads a model from here or from the Hugging Face Hub, executing nothing that its files hold.
+
+        Args:
+            source: Whatever `load_model` takes, or else a repository of the Hub, such as "owner/name", which is
+                downloaded once.
+
+        Returns:
+            The model in evaluation mode, on the CPU.
+
+        Raises:
+            ModelError: If there is no model.
+        """
+        return load_model(source if Path(source).exists() else _downloaded(str(source)))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes a folder as the Hugging Face Hub has them, from which `load_model` and ``from_pretrained`` load.
+
+        Written: ``model.safetensors`` (weights), ``config.json`` (the specification) and ``README.md`` (a model card
+        filled from it, with a marked place for the licence).
+
+        *Convention.* Of the paths in the run's settings only the last part is kept: folders of one machine are of no
+        use elsewhere.
+
+        Args:
+            folder: What is there under the three names is replaced; the rest stays.
+        """
+        from safetensors.torch import save_file
+
+        config = {"library_name": "crispmap", "crispmap_version": __version__, **_portable(asdict(self.spec))}
+        with whole_folder(folder) as part:
+            state = {name: value.contiguous() for name, value in self.state_dict().items()}
+            save_file(state, part / WEIGHTS_FILE, metadata={"format": "pt"})
+            (part / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            (part / CARD_FILE).write_text(_card(config), encoding="utf-8")
+
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Writes what `save_pretrained` does into a repository of the Hugging Face Hub, which is made if need be.
+
+        A model card that is there already stays, since its owner may have written in it.
+
+        Args:
+            repository: Such as "owner/name". Log in with ``hf auth login`` first.
+            private: Whether a repository that is made is for its owner alone.
+
+        Returns:
+            The address of what was pushed.
+
+        Raises:
+            OutputError: If the Hub does not take it.
+        """
+        from huggingface_hub import HfApi
+
+        hub = HfApi(library_name="crispmap", library_version=__version__)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            try:
+                hub.create_repo(repository, private=private, exist_ok=True)
+                kept = [CARD_FILE] if hub.file_exists(repository, CARD_FILE) else None
+                pushed = hub.upload_folder(
+                    repo_id=repository, folder_path=folder, ignore_patterns=kept, commit_message="Model of crispmap"
+                )
+            except Exception as error:  # whatever a connection may raise
+                raise OutputError(
+                    f"the Hugging Face Hub did not take {repository} ({_line(error)}); is the name right, and have you "
+                    "logged in with `hf auth login`?"
+                ) from error
+        return str(pushed)
+
 
 def load_model(path: str | Path) -> SegmentationModel:
     """Loads a trained model, executing nothing that its file holds.
 
     Args:
-        path: A run folder, its model.pt, or a checkpoint of one of its epochs.
+        path: A run folder, its model.pt, a checkpoint of one of its epochs, or a folder that
+            `SegmentationModel.save_pretrained` wrote.
 
     Returns:
         The model in evaluation mode, on the CPU.
@@ -140,15 +224,16 @@ def load_model(path: str | Path) -> SegmentationModel:
         ModelError: If there is no model there.
     """
     path = Path(path)
-    file = path / MODEL_FILE if path.is_dir() else path
+    file = model_file(path)
     if not file.exists():
         hint = "; has `crispmap fit` finished there?" if path.is_dir() else ""
         raise ModelError(f"no model at {file}{hint}")
+    check_input_file(file)
+    if file.suffix == ".safetensors" and not file.with_name(CONFIG_FILE).exists():
+        raise ModelError(f"no {CONFIG_FILE} beside {file}, which would say what network it belongs to")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about foreign files, which are refused below
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        spec, states = _spec(content["crispmap"]), content["state_dict"].items()
+        content, states = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+        spec = _spec(content)
     except OSError:
         raise
     except Exception as error:  # foreign bytes can fail anywhere; torch's words would advise to trust them
@@ -156,13 +241,41 @@ def load_model(path: str | Path) -> SegmentationModel:
             f"{file} is not a crispmap model, or is damaged; give a folder that `crispmap fit` wrote"
         ) from error
     try:
+        _check(spec)
         model = SegmentationModel(spec)
-        state = {name.removeprefix("model."): value for name, value in states}
+        state = {name.removeprefix("model."): value for name, value in states.items()}
         model.load_state_dict({name: value for name, value in state.items() if name.startswith("network.")})
+        if not all(bool(weight.isfinite().all()) for weight in model.state_dict().values()):
+            raise ValueError("some of its weights are no finite numbers")
     except (SettingError, RuntimeError, AttributeError, TypeError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{file} does not hold a network that can be built here: {reason}") from error
     return model.eval()
+
+
+def model_file(path: str | Path) -> Path:
+    """The file that holds the weights of what `load_model` takes, whether it is there or not.
+
+    Of a run folder it is model.pt, even if weights of the other kind lie beside it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    run, pretrained = path / MODEL_FILE, path / WEIGHTS_FILE
+    return pretrained if pretrained.exists() and not run.exists() else run
+
+
+def _read_torch(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about foreign files, which are refused
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    return content["crispmap"], dict(content["state_dict"].items())
+
+
+def _read_safetensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors.torch import load_file
+
+    return json.loads(file.with_name(CONFIG_FILE).read_text(encoding="utf-8")), load_file(file)
 
 
 @dataclass(frozen=True)
@@ -221,6 +334,78 @@ def _spec(content: dict[str, Any]) -> ModelSpec:
     return ModelSpec(**values)
 
 
+def _check(spec: ModelSpec) -> None:
+    """Checks what a file says of its model: its writer may have written anything.
+
+    Raises:
+        TypeError: If a value is of another type than it must be.
+        ValueError: If it cannot be.
+    """
+    for name, most in (("bands", _MOST_CHANNELS), ("window", 2**20)):
+        value = getattr(spec, name)
+        if type(value) is not int or not 1 <= value <= most:
+            raise ValueError(f"its {name} cannot be {value!r}")
+    if not all(type(width) is int and 1 <= width <= _MOST_CHANNELS for width in spec.decoder_channels):
+        raise ValueError(f"its decoder_channels cannot be {spec.decoder_channels!r}")
+    if len(spec.mean) != spec.bands or len(spec.std) != spec.bands:
+        raise ValueError(f"its mean and std do not have {spec.bands} values, one a band")
+    lengths = [spec.scale, *(length for length in (spec.resolution, spec.trained_resolution) if length is not None)]
+    if not all(map(math.isfinite, (*spec.mean, *spec.std, *lengths))) or min(*lengths, *spec.std) <= 0:
+        raise ValueError("its mean, std, scale and resolution are not all finite, and the last three above 0")
+    if not spec.classes or not all(isinstance(name, str) for name in spec.classes):
+        raise ValueError(f"its classes cannot be {spec.classes!r}")
+    if np.dtype(spec.dtype).kind not in "uif":
+        raise ValueError(f"its dtype cannot be {spec.dtype!r}")
+    record = {"training": spec.training, **_within(spec.training, "settings", "metrics", "versions")}
+    record |= _within(record.get("settings"), "data", "model", "optim")
+    for name, value in record.items():
+        if not isinstance(value, dict):
+            raise TypeError(f"its {name} is no mapping")
+
+
+def _within(record: Any, *names: str) -> dict[str, Any]:
+    """Parts of a run's record, as far as it has them."""
+    return {name: record[name] for name in names if record.get(name) is not None} if isinstance(record, dict) else {}
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """A specification whose settings name files without the folders of the machine where they lay."""
+    training = dict(config["training"])
+    settings = dict(training.get("settings") or {})
+    for name in _PATHS & settings.keys():
+        if settings[name] is not None:
+            settings[name] = Path(str(settings[name])).name
+    return config | {"training": training | ({"settings": settings} if settings else {})}
+
+
+def _card(config: dict[str, Any]) -> str:
+    """The model card of a specification, in the Hub's Markdown."""
+    from jinja2 import ChainableUndefined, Environment, PackageLoader
+    from yaml import safe_dump
+
+    environment = Environment(
+        loader=PackageLoader("crispmap", "."),
+        undefined=ChainableUndefined,  # an older run has not recorded all that newer ones do
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["yaml"] = lambda value: safe_dump(value, sort_keys=False)
+    return environment.get_template("model_card.md.jinja").render(config) + "\n"
+
+
+def _downloaded(repository: str) -> Path:
+    """The folder of a repository of the Hugging Face Hub, downloaded unless it is here already."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE]))
+    except Exception as error:  # whatever a name or a failed download may raise
+        raise ModelError(
+            f"no model at {repository}: nothing is there under that name, and it cannot be had from the Hugging Face "
+            f"Hub ({_line(error)})"
+        ) from error
+
+
 def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
     import segmentation_models_pytorch as smp
 
@@ -230,6 +415,8 @@ def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
     architectures = [network.__name__ for network in smp.MODEL_ARCHITECTURES_MAPPING.values()]
     if spec.architecture not in architectures:
         raise SettingError(f"no architecture '{spec.architecture}'; there are {', '.join(architectures)}")
+    if set(spec.encoder) & set(":/\\"):  # timm would look for it on the Hub, or in a folder
+        raise SettingError(f"no encoder '{spec.encoder}'; give a name, not an address or a path")
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every retry
     try:
         network: nn.Module = smp.create_model(spec.architecture, spec.encoder, weights, **settings)

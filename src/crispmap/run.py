@@ -4,6 +4,7 @@ Free of torch, so that a mistake in the settings of a run that is there answers 
 """
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from crispmap.whole import clear, whole_file
 MODEL_FILE = "model.pt"
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.csv"
+MODEL_ITEM_FILE = "model.stac.json"
 CHECKPOINTS = "checkpoints"  # best.ckpt and last.ckpt
-_EARLIER_FILE = "metrics.earlier.csv"  # what was logged before the run was stopped
-_PARTS = (MODEL_FILE, CONFIG_FILE, METRICS_FILE, _EARLIER_FILE, "hparams.yaml", CHECKPOINTS, "tensorboard")
+_PARTS = (MODEL_FILE, MODEL_ITEM_FILE, CONFIG_FILE, METRICS_FILE, CHECKPOINTS, "tensorboard")
 
-Rows = list[dict[str, str]]
+Row = Mapping[str, Any]
 
 
 def begin(settings: FitSettings) -> None:
@@ -54,38 +55,19 @@ def last_checkpoint(settings: FitSettings) -> Path | None:
     return path if path.exists() and unfinished(settings) else None
 
 
-def go_on(run: Path, step: int) -> None:
-    """Puts aside what was logged up to a step, since the loggers of the part to come begin anew.
-
-    Args:
-        run: The folder.
-        step: The steps that were done when the checkpoint was written; what was logged later will be so again.
-    """
-    kept = [row for row in _logged(run) if int(row["step"]) < step]
-    _write(run / _EARLIER_FILE, kept)
-    clear(run, [METRICS_FILE])
+def logged_before(run: Path, step: int) -> list[Row]:
+    """What a run logged, in `write_metrics`, in its first so many steps; what came later will be logged again."""
+    path = run / METRICS_FILE
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) < step]
 
 
-def finish_log(run: Path) -> None:
-    """Joins what the parts of a run logged into one file."""
-    if (run / _EARLIER_FILE).exists():
-        _write(run / METRICS_FILE, _logged(run))
-        clear(run, [_EARLIER_FILE])
-
-
-def _logged(run: Path) -> Rows:
-    rows: Rows = []
-    for path in (run / _EARLIER_FILE, run / METRICS_FILE):
-        if path.exists():
-            with path.open(newline="") as file:
-                rows += csv.DictReader(file)
-    return rows
-
-
-def _write(path: Path, rows: Rows) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def write_metrics(path: Path, rows: Sequence[Row]) -> None:
+    """Writes what was logged as a table, whole or not at all; a metric that was not logged in a row is left empty."""
     with whole_file(path) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
+        writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
         writer.writeheader()
         writer.writerows(rows)
 

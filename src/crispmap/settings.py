@@ -4,11 +4,36 @@ Free of torch, so that ``--help`` is.
 """
 
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from crispmap.errors import SettingError
+
+
+def check_nulls(settings: Any, group: str = "") -> None:
+    """Checks that no setting is null, as a YAML file may have it, that must have a value.
+
+    Args:
+        settings: Of a dataclass, whose types say which may be None.
+        group: What stands before the names of its flags, such as ``data.``.
+
+    Raises:
+        SettingError: If one is.
+    """
+    for each in fields(settings):
+        if getattr(settings, each.name) is None and type(None) not in get_args(each.type):
+            raise SettingError(f"--{group}{each.name} is null; give a value, or leave it out")
+
+
+def _at_least(flag: str, value: int, least: int) -> None:
+    if value < least:
+        raise SettingError(f"{flag} is {value}; it must be at least {least}")
+
+
+def _within(flag: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise SettingError(f"{flag} is {value}; it must be from {least} to {most}")
 
 
 @dataclass
@@ -35,11 +60,14 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        _at_least("--data.window", self.window, 32)
-        _at_least("--data.batch_size", self.batch_size, 1)
-        _at_least("--data.val_windows", self.val_windows, 1)
+        check_nulls(self, "data.")
+        _within("--data.window", self.window, 32, 2**14)
+        _within("--data.batch_size", self.batch_size, 1, 2**14)
+        _within("--data.val_windows", self.val_windows, 1, 10**6)
         _within("--data.class_share", self.class_share, 0, 1)
         _within("--data.val_share", self.val_share, 0.01, 0.9)
+        if self.workers is not None:
+            _within("--data.workers", self.workers, 0, 1024)
 
 
 @dataclass
@@ -57,6 +85,12 @@ class ModelSettings:
     encoder: str = "resnet18"
     weights: str | None = None
     decoder_channels: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Checks that all is there, and the ranges."""
+        check_nulls(self, "model.")
+        for width in self.decoder_channels:
+            _within("--model.decoder_channels", width, 1, 2**14)
 
 
 # The family behind `--network`: names for what is worth trying, each a different trade of quality for time.
@@ -109,6 +143,7 @@ class OptimSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
+        check_nulls(self, "optim.")
         _within("--optim.learning_rate", self.learning_rate, 1e-8, 10)
         _within("--optim.weight_decay", self.weight_decay, 0, 10)
         if self.patience is not None:
@@ -164,8 +199,9 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges and what excludes what."""
-        _at_least("--steps", self.steps, 1)
-        _at_least("--seed", self.seed, 0)
+        check_nulls(self)
+        _within("--steps", self.steps, 1, 10**9)
+        _within("--seed", self.seed, 0, 2**32 - 1)
         _within("--scale", self.scale, 0.01, 4)
         if self.steps_per_epoch is not None:
             _at_least("--steps-per-epoch", self.steps_per_epoch, 1)
@@ -189,13 +225,3 @@ class FitSettings:
     def plain(self) -> dict[str, Any]:
         """Nested dictionaries of plain values, as YAML holds them."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
-
-
-def _at_least(flag: str, value: int, least: int) -> None:
-    if value < least:
-        raise SettingError(f"{flag} is {value}; it must be at least {least}")
-
-
-def _within(flag: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise SettingError(f"{flag} is {value}; it must be from {least} to {most}")

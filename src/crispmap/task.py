@@ -83,6 +83,15 @@ class SegmentationTask(LightningModule):
         """Hard masks against labels."""
         self.val_metrics.update(self.model(batch["image"]).float().sigmoid(), batch["label"].long())
 
+    def on_validation_start(self) -> None:
+        """Looks at the weights: a checkpoint of broken ones, which comes next, would replace the last good one.
+
+        Raises:
+            SettingError: If some are infinite or no numbers.
+        """
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.model.parameters()):
+            raise SettingError(f"the weights became nan by step {self.global_step}; lower --optim.learning_rate")
+
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics of all validation windows together."""
         self.log_dict({name: value.float() for name, value in self.val_metrics.compute().items()}, prog_bar=True)

@@ -1,26 +1,60 @@
-"""Outputs that appear whole or not at all: written beside their place, then renamed into it."""
+"""Outputs that appear whole or not at all: written beside their place, then renamed into it.
+
+What is not whole yet lies in a hidden folder whose name says which process of which machine is at work in it. Of a
+process that was killed it stays behind; whoever writes the same output next removes it, and so does `clear_abandoned`.
+"""
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from platform import node
+
+from crispmap.errors import CrispmapError
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yields a path to write to; it becomes ``path`` when the block ends well and is removed otherwise.
 
-    The name keeps its suffix, by which GDAL and others choose a driver.
+    The name is the same, and with it the suffix, by which GDAL and others choose a driver. What a writer puts beside
+    the file, such as a journal, goes with the folder. The file has reached the disk before it takes its place, so that
+    not even a power cut leaves a part of it there.
+
+    Raises:
+        CrispmapError: What the block raises; where the message names the part, it names ``path`` instead.
+        OSError: Likewise.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part.{path.name}")
-    try:
+    with _part_of(path) as part:
         yield part
+        to_disk(part)
         os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a folder to fill; it becomes ``path`` when the block ends well and is removed otherwise.
+
+    In a folder that is there already, what was filled in replaces what has the same name; the rest stays.
+
+    Raises:
+        CrispmapError: As `whole_file` does.
+        OSError: Likewise.
+    """
+    path = Path(path)
+    with _part_of(path) as part:
+        part.mkdir()
+        yield part
+        if not path.exists():
+            os.replace(part, path)
+            return
+        names = [new.name for new in part.iterdir()]
+        clear(path, names)  # all before the first is replaced: a kill in between leaves no mixture of old and new
+        for name in names:
+            os.replace(part / name, path / name)
 
 
 def clear(folder: Path, names: Iterable[str]) -> None:
@@ -32,24 +66,52 @@ def clear(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-@contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Yields a folder to fill; it becomes ``path`` when the block ends well and is removed otherwise.
+def clear_abandoned(folder: Path) -> None:
+    """Removes from a folder the parts of outputs that processes of this machine were killed over."""
+    if not folder.is_dir() or os.name == "nt":  # Windows has no harmless way to ask for a process by its number
+        return
+    of_this_machine = re.compile(rf"\..+\.{re.escape(_machine())}\.(\d+)\.part")
+    for path in folder.iterdir():
+        found = of_this_machine.fullmatch(path.name)
+        if found and not _alive(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
 
-    In a folder that is there already, what was filled in replaces what has the same name; the rest stays.
-    """
-    path = Path(path)
+
+def to_disk(path: Path) -> None:
+    """Waits until what a file holds would survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """A place for what is not whole yet, in a folder beside the output; errors name the output."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part.{path.name}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    clear_abandoned(path.parent)
+    folder = path.with_name(f".{path.name}.{_machine()}.{os.getpid()}.part")
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        yield part
-        if not path.exists():
-            os.replace(part, path)
-            return
-        for new in part.iterdir():
-            clear(path, [new.name])
-            os.replace(new, path / new.name)
+        folder.mkdir()
+        yield folder / path.name
+    except CrispmapError as error:
+        raise type(error)(str(error).replace(str(folder / path.name), str(path))) from error
+    except OSError as error:
+        if str(error.filename).startswith(str(folder)):
+            error.filename = str(path)
+        raise
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _machine() -> str:
+    return re.sub(r"[^\w-]", "-", node()) or "machine"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -128,7 +128,8 @@ def test_several_predictions_make_one_table(tmp_path, mask, capsys):
     page = outs[2].read_text()
     assert "wide.parquet" in page
     assert "distance &lt; 1.5 m" in page
-    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https:" not in page
 
 
 def test_masks_without_a_place_take_the_resolution_they_are_given(tmp_path, capsys):

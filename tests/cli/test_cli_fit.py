@@ -256,7 +256,7 @@ class TestBadInput:
 
     def test_settings(self, refused, tmp_path):
         refused("--steps", "many", says="steps")
-        refused("--data.batch-size", 0, says="must be at least 1")
+        refused("--data.batch-size", 0, says="must be from 1")
         refused("--scale", 0.5, "--resolution", 1, says="exclude each other")
         refused("--val-images", tmp_path, says="belong together")
         refused("--nodata", "some", says="'none' or a number")

@@ -75,13 +75,12 @@ def test_footprints_are_those_that_vectorize_makes_of_the_probability(tmp_path, 
     assert not ours.geometry.equals(gpd.read_file(plain).geometry)
 
 
-def test_a_folder_of_images_without_footprints(tmp_path, run, image, write_raster, capsys):
+def test_a_folder_of_images_without_footprints(tmp_path, run, image, write_raster, predicted, capsys):
     write_raster(image.parent / "b.png", np.zeros((3, 40, 30), "uint8"))
     out = tmp_path / "maps"
     options = ["--patch", "64", "--overlap", "0.5", "--batch-size", "3", "--nodata", "0", "--no-footprints"]
     assert predict(run / "model.pt", image.parent, "-o", out, *options) == 0
-    names = ["a_mask.tif", "a_probability.tif", "b_mask.tif", "b_probability.tif"]
-    assert sorted(path.name for path in out.iterdir()) == names
+    assert {path.name for path in out.iterdir()} == predicted("a", "b", footprints=False)
     assert capsys.readouterr().out == f"2 images, 0.03 megapixels in {out}\n"
     with rasterio.open(out / "b_probability.tif") as file:
         assert not file.read().any()
@@ -277,7 +276,7 @@ def maps(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.tif")}
 
 
-def test_killed_twice_it_goes_on_to_the_same_bytes(tmp_path, run, write_raster, capsys):
+def test_killed_twice_it_goes_on_to_the_same_bytes(tmp_path, run, write_raster, capsys, predicted):
     """SIGKILL, at a moment of its own in every run of this test; what is left is all that the next start has."""
     pixels = np.random.default_rng(0).integers(1, 255, (3, 900, 400)).astype("uint8")
     image = write_raster(tmp_path / "a.tif", pixels)
@@ -303,14 +302,14 @@ def test_killed_twice_it_goes_on_to_the_same_bytes(tmp_path, run, write_raster, 
     assert re.search(rf"a: going on from row {rows[2]} of 900", capsys.readouterr().err)
     assert predict(*call, tmp_path / "undisturbed") == 0
     assert maps(out) == maps(tmp_path / "undisturbed")
-    assert sorted(path.name for path in out.iterdir()) == ["a_mask.tif", "a_probability.tif"]
+    assert {path.name for path in out.iterdir()} == predicted("a", footprints=False)
 
 
-def test_new_maps_without_footprints_do_not_keep_old_ones(tmp_path, run, image):
+def test_new_maps_without_footprints_do_not_keep_old_ones(tmp_path, run, image, predicted):
     out = tmp_path / "maps"
     assert predict(run, image, "-o", out, "--patch", "64") == 0
     assert predict(run, image, "-o", out, "--patch", "64", "--no-footprints", "--overwrite", "--threshold", "0.4") == 0
-    assert sorted(path.name for path in out.iterdir()) == ["a_mask.tif", "a_probability.tif"]
+    assert {path.name for path in out.iterdir()} == predicted("a", footprints=False)
 
 
 def test_the_maps_say_where_they_come_from(tmp_path, run, image):

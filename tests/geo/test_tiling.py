@@ -6,7 +6,15 @@ from crispmap.geo.tiling import TileGrid
 
 @pytest.mark.parametrize(
     ("height", "width", "size", "overlap"),
-    [(100, 100, 32, 8), (97, 211, 32, 8), (32, 33, 32, 31), (5, 200, 32, 16), (40, 64, 32, 0), (1, 1, 64, 16)],
+    [
+        (100, 100, 32, 8),
+        (97, 211, 32, 8),
+        (32, 33, 32, 31),
+        (5, 200, 32, 16),
+        (40, 64, 32, 0),
+        (1, 1, 64, 16),
+        (16, 200, 32, 16),
+    ],
 )
 def test_shares_of_all_tiles_sum_to_one_on_every_pixel(height, width, size, overlap):
     total = np.zeros((height, width))

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from crispmap import __version__
+from crispmap.cli._shortage import shortage
 from crispmap.errors import CrispmapError
 
 COMMANDS = {
@@ -24,6 +25,7 @@ COMMANDS = {
     "reproduce": "repeat the paper's experiment on its data sets, or on synthetic scenes",
     "suggest-theta": "measure how far labels lie off, and the boundary loss's θ for them",
     "check-data": "look through a published dataset: what is there, what is missing",
+    "export": "write a model for other tools: ONNX, STAC, the Hugging Face Hub",
     "networks": "list the networks that fit knows by name, and what each costs",
     "search-weight": "train with the boundary weight that does best on validation, searched for on the way",
     "demo": "all of it at once, on data it makes itself, with a report",
@@ -86,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CrispmapError as error:
         return _complain(command, str(error))
     except OSError as error:  # a full disk, a missing permission: the user's to mend, wherever it strikes
-        return _complain(command, str(error))
+        return _complain(command, shortage(error, command) or str(error))
+    except (MemoryError, RuntimeError) as error:
+        if (line := shortage(error, command)) is None:
+            raise
+        return _complain(command, line)
     except KeyboardInterrupt:
         print(f"crispmap {command}: interrupted", file=sys.stderr)
         return 130

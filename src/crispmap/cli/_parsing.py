@@ -2,15 +2,19 @@
 
 import re
 from argparse import RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from crispmap.class_paths import check_settings
 from crispmap.errors import InputError, OutputError, SettingError
+from crispmap.input_file import check_input_file, read_yaml
 
 _LONG_FLAG = re.compile(r"--[a-z][\w.]*")
+_CONFIG = "--config"
 
 
 class _HelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
@@ -39,8 +43,19 @@ class CommandParser(ArgumentParser):
         super().__init__(**{"formatter_class": _HelpFormatter} | settings)
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
-        """Parses the arguments, dashes and underscores alike in the flags."""
-        return super().parse_args([self._known(arg) for arg in args or []], *more, **settings)
+        """Parses the arguments, dashes and underscores alike in the flags; files of settings are looked at first."""
+        arguments = [self._known(arg) for arg in args or []]
+        for argument in arguments:
+            _check_text(argument)
+        for flag, path in self._settings_files(arguments):
+            found = read_yaml(path, flag)
+            if "--trust" not in arguments:
+                check_settings(found, f"{flag} {path}")
+        return super().parse_args(arguments, *more, **settings)
+
+    def take_trust(self) -> None:
+        """Adds the flag by which settings may name any code."""
+        self.add_argument("--trust", action="store_true", help="import whatever classes the settings name; they run")
 
     def format_help(self, *settings: Any) -> str:
         """The help, its flags with dashes."""
@@ -51,6 +66,15 @@ class CommandParser(ArgumentParser):
         """Raises the mistake as a `SettingError` instead of printing the usage and leaving."""
         raise SettingError(f"{message} (see {self.prog} --help)") from ex
 
+    def _settings_files(self, arguments: Sequence[str]) -> Iterator[tuple[str, Path]]:
+        """The YAML files that arguments name, each with its flag: whole configurations, and groups such as --data."""
+        groups = {option.partition(".")[0] for option in self._option_string_actions if "." in option}
+        for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+            flag, equals, value = argument.partition("=")
+            path = Path(value if equals else following)
+            if flag == _CONFIG or (flag in groups and path.is_file()):  # groups take YAML as it stands, too
+                yield flag, existing_path(path, flag)
+
     def _known(self, arg: str) -> str:
         """The argument, its flag in the spelling that the parser has."""
         flag, equals, value = arg.partition("=")
@@ -59,15 +83,24 @@ class CommandParser(ArgumentParser):
         return "--" + flag[2:].replace("-", "_") + equals + value
 
 
+def _check_text(argument: str) -> None:
+    """Checks that an argument is text, since names of other bytes are none to GDAL."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as error:
+        raise SettingError(f"{argument!r} is no text in UTF-8; rename the file") from error
+
+
 def existing_path(value: str | Path, what: str) -> Path:
-    """Checks that a path the user gave is there.
+    """Checks that a path the user gave is there, and that a read of it ends.
 
     Raises:
-        InputError: If it is not.
+        InputError: If it is not, or is a pipe, a socket or a device.
     """
     path = Path(value)
     if not path.exists():
         raise InputError(f"{what} not found: {path}")
+    check_input_file(path)
     return path
 
 
@@ -75,9 +108,12 @@ def free_path(value: str | Path, *, overwrite: bool) -> Path:
     """Checks that an output may be written: nothing is there, an empty folder is, or it may be replaced.
 
     Raises:
-        OutputError: If something is there and ``overwrite`` is false.
+        OutputError: If something is there and ``overwrite`` is false, or it would not lie in a folder.
     """
     path = Path(value)
+    above = next((folder for folder in path.parents if folder.exists()), path.parent)
+    if not above.is_dir():
+        raise OutputError(f"{above} is no folder, so {path} cannot be made in it; give another place")
     taken = any(path.iterdir()) if path.is_dir() else path.exists()
     if taken and not overwrite:
         raise OutputError(f"{path} exists already; give another place or --overwrite")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from crispmap.class_paths import check_loss
 from crispmap.cli._parsing import CommandParser, existing_path
 from crispmap.compare.plan import NAMED_LOSSES, Plan
 from crispmap.settings import DataSettings, ModelSettings, OptimSettings
@@ -30,6 +31,7 @@ def build_parser() -> CommandParser:
         _EXAMPLE,
     )
     parser.add_argument("--config", action="config", help="a YAML file with any of these settings")
+    parser.take_trust()
     parser.add_class_arguments(Plan, None)
     return parser
 
@@ -38,8 +40,11 @@ def run(args: Any) -> None:
     """Checks the paths, then compares and says where the page is."""
     given = args.as_dict()
     given.pop("config")
+    trusted = given.pop("trust")
     nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
-    plan = Plan(**given | {name: kind(**given[name]) for name, kind in nested.items()})
+    plan = Plan(**given | {name: kind(**(given[name] or {})) for name, kind in nested.items()})
+    if not trusted:
+        check_loss([named.loss for named in plan.loss_map.values()])
     existing_path(plan.images, "images")
     for name in ("labels", "val_images", "val_labels", "area"):
         if (path := getattr(plan, name)) is not None:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
+from crispmap.class_paths import check_loss
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
 from crispmap.errors import SettingError
+from crispmap.input_file import parse_yaml
 from crispmap.run import unfinished
 from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings, network
+from crispmap.whole import clear_abandoned
 
 _EXAMPLE = """
 crispmap fit --images ortho/ --labels buildings.gpkg --out runs/first
@@ -38,6 +39,7 @@ class FitParser(CommandParser):
             self.add_argument("--overwrite", action="store_true", help="replace the run in OUT")
             self.add_argument("--network", metavar="NAME", help="architecture, encoder and decoder by the name that "
                               "`crispmap networks` shows; --model.* flags change it")  # fmt: skip
+            self.take_trust()
             self.add_class_arguments(FitSettings, None)
 
     def parse_args(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:  # type: ignore[override]
@@ -91,7 +93,7 @@ def gather_loss(args: Sequence[str]) -> list[str]:
         if first != "--loss":
             rest.append(argument)
             continue
-        value = yaml.safe_load(text if equals else next(arguments, ""))
+        value = parse_yaml(text if equals else next(arguments, ""), flag)
         if not names:
             loss |= value if isinstance(value, dict) else {"class_path": value}
         elif names[0] in ("class_path", "init_args") and len(names) == 1:
@@ -110,14 +112,16 @@ def fit_settings(given: dict[str, Any]) -> FitSettings:
 
     Raises:
         InputError: If a path is not there.
-        SettingError: If a setting cannot be.
+        SettingError: If a setting cannot be, or the loss names code that is not known and not to be trusted.
     """
     if given.pop("network") is not None:  # a flag has become --model.* flags long before
         raise SettingError(
             "a YAML file cannot name a network; write its model: architecture, encoder, decoder_channels"
         )
+    if not given.pop("trust"):
+        check_loss(given["loss"])
     nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
-    settings = FitSettings(**given | {name: kind(**given[name]) for name, kind in nested.items()})
+    settings = FitSettings(**given | {name: kind(**(given[name] or {})) for name, kind in nested.items()})
     existing_path(settings.images, "images")
     for name in ("labels", "val_images", "val_labels", "area", "init"):
         if (path := getattr(settings, name)) is not None:
@@ -131,6 +135,7 @@ def run(args: Any) -> None:
     given.pop("config")
     overwrite = given.pop("overwrite")
     settings = fit_settings(given)
+    clear_abandoned(settings.out)
     resume = not overwrite and unfinished(settings)
     free_path(settings.out, overwrite=overwrite or resume)
 

@@ -4,10 +4,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from crispmap.cli._parsing import CommandParser, existing_path
+from crispmap.class_paths import check_loss
+from crispmap.cli._parsing import CommandParser
 from crispmap.errors import InputError
+from crispmap.input_file import read_yaml
 from crispmap.reproduce.recipe import RECIPES, plans, recipe, recipe_text
 
 _EXAMPLE = """
@@ -39,6 +39,7 @@ def build_parser() -> CommandParser:
     parser.add_argument("--seeds", type=int, help="how many, instead of the recipe's")
     parser.add_argument("--steps", type=int, help="of each run, instead of the recipe's")
     parser.add_argument("--config", type=Path, help="a YAML file with settings that replace the recipe's")
+    parser.take_trust()
     parser.add_argument("--print", action="store_true", help="print the recipe and do nothing else")
     return parser
 
@@ -51,6 +52,8 @@ def run(args: Any) -> None:
     changes = _changes(args)
     out = args.out or Path("reproduced") / args.name
     made = plans(args.name, out, args.data, changes)
+    if not args.trust:
+        check_loss([named.loss for plan in made.values() for named in plan.loss_map.values()])
 
     from crispmap.reproduce.reproduction import make_scenes, reproduce
 
@@ -66,10 +69,7 @@ def run(args: Any) -> None:
 def _changes(args: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if args.config is not None:
-        try:
-            changes = yaml.safe_load(existing_path(args.config, "--config").read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"--config {args.config} cannot be read: {' '.join(str(error).split())}") from error
+        changes = read_yaml(args.config, "--config") or {}
         if not isinstance(changes, dict):
             raise InputError(f"--config {args.config} must hold settings by name")
     flags = {name: getattr(args, name) for name in ("losses", "networks", "seeds", "steps")}

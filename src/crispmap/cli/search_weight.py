@@ -6,6 +6,7 @@ from typing import Any
 from crispmap.cli._parsing import CommandParser, free_path
 from crispmap.cli.fit import FitParser, fit_settings
 from crispmap.weight_search.plan import PolicySettings
+from crispmap.whole import clear, clear_abandoned
 
 _EXAMPLE = """
 crispmap search-weight --images ortho/ --labels buildings.gpkg --out runs/search --steps 4000
@@ -34,12 +35,12 @@ def run(args: Any) -> None:
     overwrite, devices = given.pop("overwrite"), given.pop("devices")
     policy = PolicySettings(**{field.name: given.pop(field.name) for field in fields(PolicySettings)})
     settings = fit_settings(given)
+    clear_abandoned(settings.out)
     going_on = not overwrite and (settings.out / "search.json").is_file()
     if not going_on:
         free_path(settings.out, overwrite=overwrite)
 
     from crispmap.weight_search.search import PARTS, search_weight
-    from crispmap.whole import clear
 
     if overwrite:
         clear(settings.out, PARTS)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from crispmap.errors import InputError, SettingError
-from crispmap.settings import NETWORKS, DataSettings, FitSettings, ModelSettings, OptimSettings, network
+from crispmap.input_file import read_yaml
+from crispmap.settings import NETWORKS, DataSettings, FitSettings, ModelSettings, OptimSettings, check_nulls, network
 
 Loss = str | dict[str, Any]  # a class path, alone or with init_args, as `crispmap fit` takes it
 
@@ -148,6 +147,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Checks what `FitSettings` does not."""
+        check_nulls(self)
         if not self.seed_list:
             raise SettingError(f"--seeds is {self.seeds}; it must be at least 1, or a list of seeds")
         if len(set(self.seed_list)) < len(self.seed_list):
@@ -268,10 +268,7 @@ def _resolve(given: str | dict[str, Any]) -> dict[str, NamedLoss]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"--losses {path} cannot be read: {' '.join(str(error).split())}") from error
+    found = read_yaml(path, "--losses")
     if not isinstance(found, dict) or not found:
         raise InputError(f"{path} must hold a class path, or class_path and init_args, for each loss's name")
     return found

@@ -159,6 +159,8 @@ def comparisons(
     files = dict.fromkeys(file for pair in pairs for file in (pair.pred, pair.truth) if is_vector(file))
     sources = {file: VectorSource(file) for file in (files if area is None else [*files, area])}
     ground = None if area is None else sources[area]
+    if ground is not None and ground.bounds is None:
+        raise PairingError(f"{area} holds no polygon; there is nothing to compare")
     grids: Sequence[Raster | Grid | None] = [mask.raster for mask in pred_masks or truth_masks]
     known = next((grid for grid in grids if grid is not None and grid.pixel_size is not None), None)
     if known is not None and resolution is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from crispmap.errors import InputError
 from crispmap.geo.grid import Bounds
 
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, RuntimeError)  # where descriptions are not as they must be
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -51,20 +52,23 @@ class GeoParquet:
         try:
             with pq.ParquetFile(path) as file:
                 footer, schema = file.metadata, file.schema_arrow
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
         described = (schema.metadata or {}).get(b"geo")
         if described is None:
             raise InputError(f"{path} is Parquet without geometries; give GeoParquet")
-        geo = json.loads(described)
-        self._geometry: str = geo["primary_column"]
-        column = geo["columns"][self._geometry]
-        projection = column.get("crs", "OGC:CRS84")  # the format's default; null says that it is unknown
-        self.crs = None if projection is None else rasterio.CRS.from_user_input(gpd.GeoSeries(crs=projection).crs)
         self.count: int = footer.num_rows
-        covering = column.get("covering", {}).get("bbox") if column["encoding"] == "WKB" else None
-        self._covering: list[list[str]] | None = covering and [covering[side] for side in _SIDES]
-        self.boxes = _group_boxes(footer, self._covering) if self._covering else None
+        try:
+            geo = json.loads(described)
+            self._geometry: str = geo["primary_column"]
+            column = geo["columns"][self._geometry]
+            projection = column.get("crs", "OGC:CRS84")  # the format's default; null says that it is unknown
+            self.crs = None if projection is None else rasterio.CRS.from_user_input(gpd.GeoSeries(crs=projection).crs)
+            covering = column.get("covering", {}).get("bbox") if column["encoding"] == "WKB" else None
+            self._covering: list[list[str]] | None = covering and [covering[side] for side in _SIDES]
+            self.boxes = _group_boxes(footer, self._covering) if self._covering else None
+        except _DAMAGED as error:  # it may be any JSON, or none
+            raise InputError(f"{path} cannot be read as vectors: its GeoParquet description is damaged") from error
 
     @property
     def bounds(self) -> Bounds | None:
@@ -89,7 +93,7 @@ class GeoParquet:
                 geometry = gpd.read_parquet(self.path, columns=[self._geometry]).geometry
                 return Rows(geometry.to_numpy(), np.arange(len(geometry)))
             return self._near(box, self.boxes)
-        except (OSError, ValueError, pa.ArrowException, shapely.errors.ShapelyError) as error:
+        except (OSError, pa.ArrowException, shapely.errors.ShapelyError, *_DAMAGED) as error:
             raise InputError(f"{self.path} cannot be read as vectors; is it whole? ({error})") from error
 
     def _near(self, box: Bounds, boxes: NDArray[np.float64]) -> Rows:

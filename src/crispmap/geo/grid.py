@@ -7,6 +7,7 @@ from typing import Protocol
 
 import geopandas as gpd
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.warp import transform_bounds
 from shapely import box
 
@@ -109,7 +110,7 @@ class Grid:
         """Metres on the ground from row to row and from column to column; None if unknown."""
         if self.crs is None or not self.located:
             return None
-        return pixel_size(self.transform, self.crs, (self.height, self.width))
+        return pixel_size(self.path, self.transform, self.crs, (self.height, self.width))
 
     @property
     def resolution(self) -> float | None:
@@ -144,6 +145,6 @@ def moved_bounds(bounds: Bounds, source: rasterio.CRS | None, target: rasterio.C
         return bounds
     try:
         moved: Bounds = transform_bounds(source, target, *bounds, densify_pts=21)
-    except rasterio.errors.CRSError:
+    except (rasterio.errors.CRSError, CPLE_BaseError):  # rasterio gives some of GDAL's own errors as they are
         return (math.nan,) * 4
     return moved

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
 from crispmap.errors import InputError
+from crispmap.geo.caution import allow_network, asks_for_network
+from crispmap.input_file import check_input_file
 
 _MOST_KEPT = 128  # files a process keeps open: half of what macOS allows by default
 _SETTLED = 2.0  # seconds: file systems tell times this coarsely
@@ -123,6 +126,9 @@ def open_raster(path: str | Path, overview: int | None = None, *, mapped: bool =
         mapped: Whether an uncompressed TIFF may be mapped into memory, so that no whole rows are read for the sake of a
             window; the environment variable GTIFF_VIRTUAL_MEM_IO, if there is one, decides instead.
     """
+    check_input_file(path)
+    if asks_for_network(str(path)):
+        allow_network()
     settings = {} if overview is None else {"overview_level": overview}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
@@ -145,7 +151,7 @@ def errors_named(path: str | Path) -> Iterator[None]:
     """Whatever goes wrong while a raster is read becomes an `InputError` that names it."""
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CRSError, CPLE_BaseError) as error:  # some of GDAL's errors rasterio gives as they are
         if not Path(path).exists():
             raise InputError(f"image not found: {path}") from error
         raise InputError(f"{path} cannot be read as a raster; is it whole? ({error})") from error

@@ -16,11 +16,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import Geod
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window as RasterioWindow
 
 from crispmap.errors import InputError, PairingError
+from crispmap.geo.caution import check_stays_here
+from crispmap.geo.degrees import to_degrees
 from crispmap.geo.open_files import errors_named, kept_file, open_raster
 from crispmap.geo.open_files import opened as opened
 from crispmap.geo.overview import LEAST, fitting_overview, place_on_overview
@@ -31,6 +33,7 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".vrt", ".jp2")
 Nodata = Literal["file", "none"] | float
 
 _PIXELS_AT_ONCE = 2**22
+_LONGEST = 10**8  # pixels a side: more than the equator has at half a metre
 _CACHE = 2**27  # bytes: a row of blocks of two rasters 100,000 pixels wide, and to spare
 
 
@@ -92,11 +95,11 @@ class Raster:
         """Looks at a file.
 
         Raises:
-            InputError: If it cannot be read, or holds complex numbers.
+            InputError: If it cannot be read, holds complex numbers or no imagery, has pixels
+                without a size, or takes them from the network.
         """
         with opened(path) as file:
-            if np.dtype(file.dtypes[0]).kind == "c":
-                raise InputError(f"{path} holds complex numbers; give imagery of integers or floats")
+            _check_form(path, file)
             alpha = _alpha_bands(file)
             return cls(
                 path=Path(path),
@@ -131,7 +134,7 @@ class Raster:
         """Metres on the ground from row to row and from column to column, at the centre; None if unknown."""
         if self.crs is None or not self.located:
             return None
-        return pixel_size(self.transform, self.crs, (self.height, self.width))
+        return pixel_size(self.path, self.transform, self.crs, (self.height, self.width))
 
     def read(self, window: Window, nodata: Nodata = "file") -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Reads a part, which may reach beyond the raster.
@@ -308,6 +311,23 @@ def parse_nodata(text: str | float | None) -> Nodata:
         raise InputError(f"nodata is 'none' or a number, not '{text}'") from None
 
 
+def _check_form(path: str | Path, file: rasterio.DatasetReader) -> None:
+    """Checks that a file holds imagery that can be worked on, and holds it itself."""
+    check_stays_here(path, file.driver)
+    if len(_alpha_bands(file)) == file.count:
+        raise InputError(f"{path} has no bands of imagery" + (", only an alpha band" if file.count else ""))
+    if file.dtypes[0].startswith("complex"):
+        raise InputError(f"{path} holds complex numbers; give imagery of integers or floats")
+    if max(file.height, file.width) > _LONGEST:
+        raise InputError(f"{path} says that it has {file.width}×{file.height} pixels; is it damaged?")
+    place = file.transform
+    if not all(map(math.isfinite, place[:6])) or place.determinant == 0:
+        raise InputError(
+            f"{path} has pixels without a size, its geotransform is {place.to_gdal()}; `gdal_edit.py -a_ullr` gives it "
+            "a place"
+        )
+
+
 def _alpha_bands(file: rasterio.DatasetReader) -> list[int]:
     return [i for i, kind in zip(file.indexes, file.colorinterp, strict=True) if kind == ColorInterp.alpha]
 
@@ -344,10 +364,15 @@ def true_to_scale(crs: rasterio.CRS) -> bool:
     return crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857
 
 
-def pixel_size(transform: rasterio.Affine, crs: rasterio.CRS, shape: tuple[int, int]) -> tuple[float, float]:
+def pixel_size(
+    path: Path, transform: rasterio.Affine, crs: rasterio.CRS, shape: tuple[int, int]
+) -> tuple[float, float]:
     """Metres on the ground from row to row and from column to column, at the centre of pixels shaped `shape`.
 
     They are in the CRS's own unit where that is true to scale, else along the ellipsoid.
+
+    Raises:
+        InputError: If the centre has no place on the earth; the message names the path.
     """
     t = transform
     if true_to_scale(crs):
@@ -356,6 +381,8 @@ def pixel_size(transform: rasterio.Affine, crs: rasterio.CRS, shape: tuple[int, 
     row, col = shape[0] / 2, shape[1] / 2
     corners = [t @ (col, row), t @ (col, row + 1), t @ (col + 1, row)]
     xs, ys = zip(*corners, strict=True)
-    lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(xs, ys)
+    lon, lat = to_degrees(crs).transform(xs, ys)
     _, _, distance = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
+    if not (np.isfinite(distance).all() and min(distance) > 0):
+        raise InputError(f"{path} lies at {xs[0]:g}, {ys[0]:g}, which is no place in {crs}; is its CRS right?")
     return float(distance[0]), float(distance[1])

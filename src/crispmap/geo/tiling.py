@@ -73,8 +73,8 @@ def _axis(length: int, size: int, overlap: int) -> list[tuple[int, NDArray[np.fl
     A tile weighs 1 inside and less towards its ends, linearly over the overlap, never 0. Its share is that
     weight over the sum of the weights on the same pixel, so a pixel under one tile is all that tile's.
     """
+    starts = [*range(0, length - size, size - overlap), length - size] if length > size else [0]
     size = min(size, length)
-    starts = [*range(0, length - size, size - overlap), length - size]
     from_end = np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5
     weight = np.minimum(1, from_end / max(overlap, 0.5))
     total = np.zeros(length)

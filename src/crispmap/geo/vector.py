@@ -12,13 +12,14 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
+from pyproj.exceptions import ProjError
 from rasterio.features import rasterize
 from shapely import Polygon
 
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.grid import Placed, Referenced
 from crispmap.geo.raster import Window
-from crispmap.geo.vector_file import VECTOR_SUFFIXES, Features, read_features
+from crispmap.geo.vector_file import VECTOR_SUFFIXES, Features, check_vector_name, read_features
 
 __all__ = ["VECTOR_SUFFIXES", "Footprints", "check_crs", "window_outline", "write_vectors"]
 
@@ -67,6 +68,7 @@ class Footprints:
             InputError: If the numbers of the features are too large.
         """
         geometries, numbers, crs = features
+        geometries = _finite(geometries)
         invalid = ~shapely.is_valid(geometries) & ~shapely.is_missing(geometries)
         geometries = np.where(invalid, shapely.make_valid(geometries), geometries) if invalid.any() else geometries
         parts, feature = shapely.get_parts(shapely.get_parts(geometries), return_index=True)
@@ -109,7 +111,12 @@ class Footprints:
         return self._moved[crs]
 
     def _to(self, crs: rasterio.CRS) -> "Footprints":
-        moved = gpd.GeoSeries(self.polygons, crs=self.crs).to_crs(crs).to_numpy()
+        try:
+            moved = gpd.GeoSeries(self.polygons, crs=self.crs).to_crs(crs).to_numpy()
+        except ProjError as error:
+            raise PairingError(
+                f"{self.path} is in {self.crs}, from which there is no way to {crs}; is one of the CRSs wrong?"
+            ) from error
         sound = shapely.is_valid(moved) & np.isfinite(shapely.bounds(moved)).all(axis=1)
         dropped = self.dropped_features | frozenset((self.ids[~sound] >> _PART_BITS).tolist())
         return Footprints(self.path, moved[sound], self.ids[sound], crs, self.repaired_features, dropped)
@@ -205,11 +212,28 @@ def window_outline(raster: Placed, window: Window) -> Polygon:
 
 
 def write_vectors(path: str | Path, polygons: NDArray[Any], attributes: dict[str, Any], crs: Any) -> None:
-    """Writes polygons with attributes as a layer "footprints"; no polygons make an empty layer."""
+    """Writes polygons with attributes as a layer "footprints"; no polygons make an empty layer.
+
+    Raises:
+        OutputError: If the file cannot have that name.
+    """
+    check_vector_name(Path(path))
     frame = gpd.GeoDataFrame(attributes, geometry=gpd.GeoSeries(polygons, crs=crs), crs=crs)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # rasters without a place are welcome
         frame.to_file(path, layer="footprints", geometry_type="Polygon")
+
+
+def _finite(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """None in the place of geometries with a coordinate that is no finite number, which GEOS cannot judge."""
+    coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
+    endless = np.zeros(len(geometries), bool)
+    endless[owner[~np.isfinite(coordinates).all(axis=1)]] = True
+    if not endless.any():
+        return geometries
+    kept = geometries.copy()
+    kept[endless] = None
+    return kept
 
 
 def _polygon_ids(path: Path, numbers: NDArray[np.int64], owner: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -10,13 +10,16 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, OutputError
 from crispmap.geo.geoparquet import GeoParquet
 from crispmap.geo.grid import Bounds
+from crispmap.input_file import check_input_file
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geoparquet")
 
 _PARQUET = (".parquet", ".geoparquet")
+# of a damaged file, pyogrio's own errors (RuntimeError) are not all that may come
+_FAILURES = (RuntimeError, ValueError, IndexError, OverflowError, shapely.errors.ShapelyError)
 _BY_BOX = (".gpkg", ".shp", ".fgb")  # what else GDAL reads here is parsed whole at every look
 
 
@@ -52,6 +55,7 @@ def summarize(path: Path) -> Summary | None:
     Raises:
         InputError: If the file cannot be read, or has several layers of polygons.
     """
+    _check_file(path)
     if path.suffix.lower() in _PARQUET:
         file = GeoParquet(path)
         return None if file.boxes is None else Summary(file.crs, file.bounds)
@@ -59,10 +63,12 @@ def summarize(path: Path) -> Summary | None:
         return None
     try:
         info = pyogrio.read_info(path, layer=_polygon_layer(path), force_feature_count=True, force_total_bounds=True)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+    except _FAILURES as error:
         raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
+    if info["geometry_type"] is None:
+        raise InputError(f"{path} holds a table without geometries; give polygons")
     bounds = info["total_bounds"] if info["features"] else None
-    return Summary(_crs(info["crs"]), bounds)
+    return Summary(_crs(path, info["crs"]), bounds)
 
 
 def read_features(path: Path, box: Bounds | None = None) -> Features:
@@ -76,6 +82,7 @@ def read_features(path: Path, box: Bounds | None = None) -> Features:
     Raises:
         InputError: If the file cannot be read, or has several layers of polygons.
     """
+    _check_file(path)
     if path.suffix.lower() in _PARQUET:
         file = GeoParquet(path)
         rows = file.read(box)
@@ -93,16 +100,41 @@ def read_features(path: Path, box: Bounds | None = None) -> Features:
         if encoded is None:
             raise InputError(f"{path} holds a table without geometries; give polygons")
         geometries = shapely.from_wkb(encoded)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, shapely.errors.ShapelyError) as error:
+    except _FAILURES as error:
         raise InputError(f"{path} cannot be read as vectors; is it whole? ({error})") from error
     if not by_box:  # GeoJSON may give its features numbers in any order
-        return Features(geometries, np.arange(len(geometries)), _crs(meta["crs"]))
+        return Features(geometries, np.arange(len(geometries)), _crs(path, meta["crs"]))
     order = np.argsort(numbers)  # an index gives features in an order of its own
-    return Features(geometries[order], numbers[order], _crs(meta["crs"]))
+    return Features(geometries[order], numbers[order], _crs(path, meta["crs"]))
 
 
-def _crs(text: str | None) -> rasterio.CRS | None:
-    return None if text is None else rasterio.CRS.from_user_input(pyproj.CRS(text))
+def check_vector_name(path: Path) -> None:
+    """Checks that a file of vectors can be written by a name: pyogrio looks for addresses and archives in it.
+
+    Raises:
+        OutputError: If it would be written by another.
+    """
+    if _is_taken_apart(path):
+        raise OutputError(f"{str(path)!r} cannot be written by that name; leave out ; ! tabs and newlines")
+
+
+def _is_taken_apart(path: Path) -> bool:
+    return any(sign in str(path) for sign in ";!\n\r\t")
+
+
+def _check_file(path: Path) -> None:
+    check_input_file(path)
+    if path.is_dir() and path.suffix.lower() != ".gdb":  # GDAL would look into every file there
+        raise InputError(f"{path} is a folder; give a file of polygons")
+    if _is_taken_apart(path):
+        raise InputError(f"{str(path)!r} cannot be read by that name; rename it without ; ! tabs and newlines")
+
+
+def _crs(path: Path, text: str | None) -> rasterio.CRS | None:
+    try:
+        return None if text is None else rasterio.CRS.from_user_input(pyproj.CRS(text))
+    except (pyproj.exceptions.CRSError, rasterio.errors.CRSError) as error:
+        raise InputError(f"{path} cannot be read as vectors: its CRS is none ({error})") from error
 
 
 def _polygon_layer(path: Path) -> str | None:

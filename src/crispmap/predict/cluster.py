@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -22,8 +22,10 @@ import torch
 
 from crispmap import __version__
 from crispmap.errors import CrispmapError, OutputError, SettingError
+from crispmap.geo.caution import allow_network, asks_for_network
 from crispmap.models import SegmentationModel
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
+from crispmap.predict.origin import Origin
 from crispmap.predict.plan import Job, Settings, check
 from crispmap.predict.rasters import Prediction, finish, take_up
 from crispmap.predict.shards import Shard, join_shards, shards_of, write_shard
@@ -82,8 +84,8 @@ def predict_on_cluster(
         check(job.raster, model.spec)
     with _connected() as ray:
         device = _device_of(settings.device, gpus=ray.cluster_resources().get("GPU", 0))
-        journals, settings, tags = take_up(model, jobs, settings, device, run)
-        tasks = _Tasks(ray, model, replace(settings, device=device.type), tags)
+        journals, settings, origin = take_up(model, jobs, settings, device, run)
+        tasks = _Tasks(ray, model, replace(settings, device=device.type), origin)
         with progress_bar("predict", sum(len(tiles_of(job.raster, model.spec, settings)) for job in jobs)) as bar:
             for job, journal in zip(jobs, journals, strict=True):
                 shards = shards_of(tiles_of(job.raster, model.spec, settings), job.raster.height, shard_windows)
@@ -155,8 +157,8 @@ class _Tasks:
         batch_size: Windows a batch, found on one of the workers where it is not known.
     """
 
-    def __init__(self, ray: ModuleType, model: SegmentationModel, settings: Settings, tags: Mapping[str, str]) -> None:
-        self._ray, self._tags = ray, dict(tags)
+    def __init__(self, ray: ModuleType, model: SegmentationModel, settings: Settings, origin: Origin) -> None:
+        self._ray, self._origin = ray, origin
         self._pending: dict[Ref, _Pending] = {}
         self._failed: dict[str, BaseException] = {}
         weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
@@ -183,7 +185,7 @@ class _Tasks:
         if 0 < len(missing) < len(shards):
             log.info("%s: %d of %d shards are there already", job.stem, len(shards) - len(missing), len(shards))
         predicted = [self._predict.remote(self._model, job, self._settings, shard) for shard in missing]
-        finished = self._finish.remote(job, self._settings, self._tags, shards, *predicted)
+        finished = self._finish.remote(job, self._settings, self._origin, shards, *predicted)
         for task, shard in zip(predicted, missing, strict=True):
             self._pending[task] = _Pending(job, shard.windows)
         self._pending[finished] = _Pending(job, 0)
@@ -244,16 +246,18 @@ def _find_batch_size(model: "tuple[Ref]", settings: Settings) -> int:
 
 def _predict(model: "tuple[Ref]", job: Job, settings: Settings, shard: Shard) -> None:
     """Runs on a worker: a shard into its file."""
+    if any(map(asks_for_network, job.inputs)):
+        allow_network()
     _journal_of(job)
     write_shard(_model(model[0], settings.device), job, settings, shard)
 
 
-def _finish(job: Job, settings: Settings, tags: dict[str, str], shards: Sequence[Shard], *predicted: None) -> None:
+def _finish(job: Job, settings: Settings, origin: Origin, shards: Sequence[Shard], *predicted: None) -> None:
     """Runs on a worker once the shards are there: these into the outputs."""
     journal = _journal_of(job)
     if journal.stage == "rows" and journal.rows < job.raster.height:
         join_shards(job, journal, shards)
-    finish(job, journal, settings, tags)
+    finish(job, journal, settings, origin)
 
 
 def _journal_of(job: Job) -> Journal:

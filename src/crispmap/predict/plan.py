@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from crispmap.errors import InputError, OutputError, SettingError
+from crispmap.export.styles import Layer, style_path
 from crispmap.geo.raster import Nodata, Raster, raster_files
 from crispmap.predict.mosaic import gdal_name, stem_of, write_mosaic
 from crispmap.predict.spool import Journal
@@ -126,14 +127,26 @@ class Job:
         return self.out / f"{self.stem}_footprints.gpkg"
 
     @property
+    def item(self) -> Path:
+        """What they are, as a STAC item."""
+        return self.out / f"{self.stem}.stac.json"
+
+    @property
+    def layers(self) -> dict[Layer, Path]:
+        """The maps that are wanted; each has a style beside it."""
+        wanted: dict[Layer, Path] = {"probability": self.probability, "mask": self.mask}
+        return wanted | ({"footprints": self.footprints} if self.wants_footprints else {})
+
+    @property
     def outputs(self) -> list[Path]:
         """Every file that will be written."""
-        return [self.probability, self.mask, *([self.footprints] if self.wants_footprints else [])]
+        return [*self.layers.values(), *map(style_path, self.layers.values()), self.item]
 
     @property
     def places(self) -> list[Path]:
         """Every place where a file of this or an older prediction may be."""
-        return [self.probability, self.mask, self.footprints]
+        older = [] if self.wants_footprints else [self.footprints, style_path(self.footprints)]
+        return [*self.outputs, *older]
 
     @property
     def unfinished(self) -> Path:
@@ -154,8 +167,9 @@ def plan(
 
     Args:
         images: Rasters, folders of them, addresses, or whatever else GDAL opens by name; a .txt file names one a line.
-        out: The folder for ``{stem}_probability.tif``, ``{stem}_mask.tif`` and ``{stem}_footprints.gpkg``.
-        footprints: Whether to write the last of these.
+        out: The folder for ``{stem}_probability.tif``, ``{stem}_mask.tif`` and ``{stem}_footprints.gpkg``, a style for
+            QGIS beside each, and ``{stem}.stac.json``.
+        footprints: Whether to write footprints.
         overwrite: Whether they may replace what is there.
         mosaic: Whether the images are one raster, whose outputs are called after ``mosaic``.
         nodata: As in `Settings`; the gaps of a mosaic are made of such a value.

@@ -9,19 +9,23 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from crispmap import __version__
 from crispmap.errors import OutputError
+from crispmap.export.stac import write_item
+from crispmap.export.stac_prediction import prediction_item
+from crispmap.export.styles import write_styles
 from crispmap.geo.raster import opened
 from crispmap.models import SegmentationModel
-from crispmap.predict.identity import fingerprint, identity
+from crispmap.predict.identity import identity
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
 from crispmap.predict.maps import write_mask, write_probability
+from crispmap.predict.origin import Origin
 from crispmap.predict.overlap import put_away_behind
 from crispmap.predict.plan import Job, Settings, check
-from crispmap.predict.spool import ROWS_FILE, Journal, RowSpool, to_disk
+from crispmap.predict.spool import ROWS_FILE, Journal, RowSpool
 from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.progress import progress_bar
 from crispmap.vectorize.writing import write_footprints
+from crispmap.whole import to_disk
 
 log = logging.getLogger("crispmap")
 
@@ -62,12 +66,12 @@ def predict_rasters(
     device = device_of(settings.device)
     check_precision(settings.precision, device)
     model = model.to(device).eval()
-    journals, settings, tags = take_up(model, jobs, settings, device, run)
+    journals, settings, origin = take_up(model, jobs, settings, device, run)
     settings = with_batch_size(model, settings)
     with progress_bar("predict", sum(len(tiles_of(job.raster, model.spec, settings)) for job in jobs)) as bar:
         try:
             for job, journal in zip(jobs, journals, strict=True):
-                _predict(model, job, journal, settings, tags, bar.advance)
+                _predict(model, job, journal, settings, origin, bar.advance)
         except KeyboardInterrupt:
             log.info("what is done is kept; the same command goes on from there")
             raise
@@ -78,27 +82,17 @@ def predict_rasters(
 
 def take_up(
     model: SegmentationModel, jobs: Sequence[Job], settings: Settings, device: torch.device, run: str | None
-) -> tuple[list[Journal], Settings, dict[str, str]]:
-    """The journals of some jobs, the settings with the batch size that these know, and the tags of the maps.
+) -> tuple[list[Journal], Settings, Origin]:
+    """The journals of some jobs, the settings with the batch size that these know, and where the outputs come from.
 
     Raises:
         OutputError: If outputs are there that an interrupted call with another model or other settings wrote.
     """
-    tags = _tags(model, settings, run)
-    name = f"{tags['CRISPMAP_MODEL']} {run}"
+    origin = Origin.of(model, settings, run)
+    name = f"{origin.tags['CRISPMAP_MODEL']} {run}"
     journals = [_journal(job, identity(job, settings, device, name)) for job in jobs]
     known = next((journal.batch_size for journal in journals if journal.batch_size), None)
-    return journals, replace(settings, batch_size=settings.batch_size or known), tags
-
-
-def _tags(model: SegmentationModel, settings: Settings, run: str | None) -> dict[str, str]:
-    """What the maps say of their origin; nothing that would differ if they were made again."""
-    return {
-        **({"CRISPMAP_RUN": run} if run else {}),
-        "CRISPMAP_MODEL": fingerprint(model),
-        "CRISPMAP_THRESHOLD": f"{settings.threshold:g}",
-        "CRISPMAP_VERSION": __version__,
-    }
+    return journals, replace(settings, batch_size=settings.batch_size or known), origin
 
 
 def _journal(job: Job, identity: dict[str, str]) -> Journal:
@@ -128,7 +122,7 @@ def _predict(
     job: Job,
     journal: Journal,
     settings: Settings,
-    tags: dict[str, str],
+    origin: Origin,
     on_windows: Callable[[int], None],
 ) -> None:
     """Takes one job from wherever its journal says it is to its end."""
@@ -136,13 +130,13 @@ def _predict(
         _spool_rows(model, job, journal, settings, on_windows)
     else:
         on_windows(len(tiles_of(job.raster, model.spec, settings)))
-    finish(job, journal, settings, tags)
+    finish(job, journal, settings, origin)
 
 
-def finish(job: Job, journal: Journal, settings: Settings, tags: dict[str, str]) -> None:
+def finish(job: Job, journal: Journal, settings: Settings, origin: Origin) -> None:
     """Takes a job whose rows are all in its spool, or that is further, to its end."""
     if journal.stage == "rows":
-        journal.footprints = _make_outputs(job, settings, tags)
+        journal.footprints = _make_outputs(job, settings, origin)
         journal.stage = "moving"
         journal.write()
     if journal.stage == "moving":
@@ -167,7 +161,7 @@ def _spool_rows(
         put_away_behind(bands, lambda band: spool.append(band.levels, band.valid))
 
 
-def _make_outputs(job: Job, settings: Settings, tags: dict[str, str]) -> int | None:
+def _make_outputs(job: Job, settings: Settings, origin: Origin) -> int | None:
     """Makes every output in the folder of what is unfinished; gives the number of footprints, where they are wanted.
 
     A level of the probability raster is 255 times the probability, rounded, and the mask is 255 from ``255 ×
@@ -175,22 +169,34 @@ def _make_outputs(job: Job, settings: Settings, tags: dict[str, str]) -> int | N
     mask band inside each file.
     """
     rows = job.unfinished / ROWS_FILE
-    probability, mask, footprints = (job.unfinished / path.name for path in job.places)
-    for path in (probability, mask, footprints):
+    layers = {layer: job.unfinished / path.name for layer, path in job.layers.items()}
+    for path in layers.values():
         path.unlink(missing_ok=True)  # a kill may have left a part
     with opened(job.raster.path) as file:
-        tags = file.tags() | tags
-    write_probability(probability, rows, job.raster, tags)
-    write_mask(mask, rows, job.raster, settings.threshold, tags)
+        tags = file.tags() | origin.tags
+    write_probability(layers["probability"], rows, job.raster, tags)
+    write_mask(layers["mask"], rows, job.raster, settings.threshold, tags)
+    write_styles(layers)
+    described = prediction_item(
+        job.stem,
+        job.raster,
+        layers,
+        origin.spec,
+        threshold=settings.threshold,
+        folder=job.out,
+        sources=job.inputs,
+        model=origin.item,
+    )
+    write_item(described, job.unfinished / job.item.name)
     if not job.wants_footprints:
         return None
-    return write_footprints(probability, footprints, settings.footprints)
+    return write_footprints(layers["probability"], layers["footprints"], settings.footprints)
 
 
 def _move(job: Job) -> None:
     """Moves the outputs to their places; older footprints, where none are wanted, would not belong to them."""
-    if not job.wants_footprints:
-        job.footprints.unlink(missing_ok=True)
+    for path in {*job.places} - {*job.outputs}:
+        path.unlink(missing_ok=True)
     for path in job.outputs:
         made = job.unfinished / path.name
         if made.exists():  # else a call before this one has moved it

@@ -18,7 +18,7 @@ from crispmap.geo.tiling import TileGrid
 from crispmap.models import SegmentationModel
 from crispmap.predict.overlap import put_away_behind
 from crispmap.predict.plan import Job, Settings
-from crispmap.predict.spool import ROWS_FILE, Journal, as_lines, to_disk
+from crispmap.predict.spool import ROWS_FILE, Journal, as_lines
 from crispmap.predict.stream import predict_bands, section_starts
 from crispmap.whole import whole_file
 
@@ -76,8 +76,6 @@ def write_shard(model: SegmentationModel, job: Job, settings: Settings, shard: S
         closing(predict_bands(model, job.raster, settings, start=shard.first, stop=shard.end)) as bands,
     ):
         put_away_behind(bands, lambda band: file.write(as_lines(band.levels, band.valid)))
-        file.flush()
-        to_disk(part)
 
 
 def join_shards(job: Job, journal: Journal, shards: Sequence[Shard]) -> None:
@@ -90,8 +88,6 @@ def join_shards(job: Job, journal: Journal, shards: Sequence[Shard]) -> None:
             whole.seek(0, os.SEEK_END)
         for shard in shards:
             _append(shard.path(job), whole)
-        whole.flush()
-        to_disk(part)
     journal.rows = job.raster.height
     journal.write()
     for shard in shards:

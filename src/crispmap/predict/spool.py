@@ -18,6 +18,8 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from crispmap.whole import to_disk
+
 ROWS_FILE = "rows.raw"
 _JOURNAL_FILE = "journal.json"
 _SECONDS_BETWEEN_COMMITS = 2.0
@@ -108,9 +110,3 @@ class RowSpool:
 def as_lines(levels: NDArray[np.uint8], valid: NDArray[np.bool_]) -> bytes:
     """Rows (rows, width) as they lie on disk."""
     return np.stack([levels, np.where(valid, np.uint8(255), np.uint8(0))], axis=1).tobytes()
-
-
-def to_disk(path: Path) -> None:
-    """Waits until what a file holds would survive a power cut."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -4,15 +4,23 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from crispmap.vectorize.topology import Network
+from crispmap.vectorize.topology import Move, Network, unmoved
 
 _INTERIORS_MEET = "T********"
 _END_IN_INTERIOR = "*T*******"  # the second one's end in the first one's interior
 
 
-def faults(network: Network) -> NDArray[np.bool_]:
-    """Which polygons have a collapsed or crossing outline, or overlap another one, (polygons,)."""
-    shapes, broken = network.shapes()
+def faults(network: Network, to_map: Move = unmoved) -> NDArray[np.bool_]:
+    """Which polygons have a collapsed or crossing outline, or overlap another one, (polygons,).
+
+    Args:
+        network: The outlines in pixels.
+        to_map: From pixels to the coordinates that will be written. Polygons must be sound in these, too: rounded to
+            them, a corner that lay on a wall may lie beyond it.
+    """
+    pixels, broken = network.shapes()
+    broken |= ~shapely.is_valid(pixels)
+    shapes = pixels if to_map is unmoved else network.moved(to_map(network.points)).shapes()[0]
     broken |= ~shapely.is_valid(shapes)
     sound = np.flatnonzero(~broken)
     tree = shapely.STRtree(shapes[sound])

@@ -24,6 +24,8 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import OutputError
+from crispmap.geo.degrees import to_degrees
+from crispmap.geo.vector_file import check_vector_name
 from crispmap.vectorize.ground import moved
 
 _DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".geojson": "GeoJSON", ".json": "GeoJSON"}
@@ -40,14 +42,15 @@ class Batch(NamedTuple):
 
 
 def check_format(path: Path) -> None:
-    """Checks that the suffix names a format.
+    """Checks that the suffix names a format, and that the file can have that name.
 
     Raises:
-        OutputError: If it does not.
+        OutputError: If not.
     """
     suffixes = (*_DRIVERS, *_PARQUET)
     if path.suffix.lower() not in suffixes:
         raise OutputError(f"{path} names no format that footprints are written in; end it with {', '.join(suffixes)}")
+    check_vector_name(path)
 
 
 def write_batches(path: Path, batches: Iterable[Batch], attributes: tuple[str, ...], crs: rasterio.CRS | None) -> None:
@@ -72,9 +75,9 @@ def write_batches(path: Path, batches: Iterable[Batch], attributes: tuple[str, .
 def _write_stream(path: Path, batches: Iterable[Batch], attributes: tuple[str, ...], crs: rasterio.CRS | None) -> None:
     driver, options = _DRIVERS[path.suffix.lower()], {}
     if driver == "GeoJSON" and crs is not None and (crs.is_projected or crs.is_geographic):
-        to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        degrees_of = to_degrees(crs)
         batches = (
-            Batch(moved(polygons, lambda xy: np.stack(to_degrees.transform(*xy.T), axis=-1)), values)
+            Batch(moved(polygons, lambda xy: np.stack(degrees_of.transform(*xy.T), axis=-1)), values)
             for polygons, values in batches
         )
         crs, options = rasterio.CRS.from_epsg(4326), {"RFC7946": "YES"}
@@ -99,7 +102,7 @@ def _write_stream(path: Path, batches: Iterable[Batch], attributes: tuple[str, .
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
             if failure.error is None:
-                raise OutputError(f"{path} cannot be written ({error})") from error
+                raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
     if failure.error is not None:
         raise failure.error
 

@@ -3,8 +3,8 @@
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from crispmap.geo.degrees import to_degrees
 from crispmap.geo.raster import Raster
 from crispmap.vectorize.topology import Move
 
@@ -42,8 +42,8 @@ def _in_local_metres(polygons: NDArray[np.object_], raster: Raster) -> NDArray[n
 
     Lengths of degrees are those at its middle latitude, along the ellipsoid: within a building, exact to a millionth.
     """
-    to_degrees = Transformer.from_crs(raster.crs, "EPSG:4326", always_xy=True)
-    degrees = moved(polygons, lambda xy: np.stack(to_degrees.transform(*xy.T), axis=-1))
+    degrees_of = to_degrees(raster.crs)
+    degrees = moved(polygons, lambda xy: np.stack(degrees_of.transform(*xy.T), axis=-1))
     points, owner = shapely.get_coordinates(degrees, return_index=True)
     first = np.searchsorted(owner, np.arange(len(polygons)))
     bounds = shapely.bounds(degrees)

@@ -68,7 +68,7 @@ def regularised(
         keep: Which of its points make the faithful outlines.
         tolerance: How far the regular outlines may lie from those.
         scale: The width and the height of a pixel in the tolerance's unit.
-        to_map: From pixels to the coordinates that will be written, in which polygons must be sound.
+        to_map: From pixels to the coordinates that will be written, in which polygons must be sound, too.
     """
     faithful = traced.reduced(keep)
     if not len(faithful.points):
@@ -211,7 +211,7 @@ class _Judge(NamedTuple):
 
     def rejects(self, network: Network) -> NDArray[np.bool_]:
         """Which polygons are broken, too far off or no longer like the traced ones."""
-        shapes, rejected = network.shapes()[0], faults(network.moved(self.to_map(network.points)))
+        shapes, rejected = network.shapes()[0], faults(network, self.to_map)
         sound = np.flatnonzero(~rejected)
         rejected[sound] = _iou(shapes[sound], self.truth[sound]) < self.least[sound]
         before, after = self.before[sound], _stretched(shapes[sound], self.allowed)

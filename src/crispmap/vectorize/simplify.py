@@ -25,8 +25,7 @@ def points_to_keep(
         network: As traced: its polygons are valid and do not overlap.
         tolerance: How far an outline may move at most.
         scale: The width and the height of a pixel in the tolerance's unit.
-        to_map: From pixels to the coordinates that will be written. Polygons must be sound in these: rounded to them,
-            a corner that lay on a wall may lie beyond it.
+        to_map: From pixels to the coordinates that will be written, in which polygons must be sound, too.
 
     Returns:
         Which points to keep, (points,); the ends of arcs always are.
@@ -35,8 +34,8 @@ def points_to_keep(
     keep = _kept(network, np.full(len(attempt), tolerance), scale)
     while True:
         simpler = network.reduced(keep)
+        broken = faults(simpler, to_map)
         written = simpler.moved(to_map(simpler.points))
-        broken = faults(written)
         redo = arcs_to_blame(written, broken, attempt < len(_SHARES) - 1)
         if not redo.any():
             return keep

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from crispmap.errors import SettingError
-from crispmap.settings import FitSettings
+from crispmap.settings import FitSettings, check_nulls
 
 Weight = float | dict[str, Any]  # a number, or a schedule by its class path
 _SCHEDULES = {"constant": "ConstantWeight", "ramp": "RampWeight", "cosine": "CosineWeight"}
@@ -32,6 +32,7 @@ class PolicySettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
+        check_nulls(self)
         if not self.weights or len(set(self.weights)) < len(self.weights):
             raise SettingError(f"--weights is {self.weights}; give one or more, each once")
         for weight in self.weights:

@@ -115,7 +115,9 @@ def _begin_or_go_on(out: Path, settings: FitSettings, policy: PolicySettings) ->
     given: dict[str, Any] = json.loads(json.dumps(plain | {"search": asdict(policy)}))
     versions = {"crispmap": __version__, "torch": version("torch"), "lightning": version("lightning")}
     if not (out / TREE_FILE).exists():
-        return Tree(given, versions)
+        tree = Tree(given, versions)
+        tree.save(out / TREE_FILE)  # by which the same command knows that what is in the folder is its own
+        return tree
     tree = Tree.load(out / TREE_FILE)
     changed = [name for name in given | tree.settings if given.get(name) != tree.settings.get(name)]
     if changed:

@@ -5,8 +5,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.errors import RasterioError
 
 from crispmap.data.synthetic.label_offset import check_label_offset, displace_labels
 from crispmap.data.synthetic.scene import CRS, Footprint, check_scene, render_scene
-from crispmap.errors import SettingError
+from crispmap.errors import OutputError, SettingError
 from crispmap.progress import track
 from crispmap.whole import clear, whole_folder
 
@@ -76,8 +78,8 @@ def write_scenes(
         if label_offset:
             displaced = [(_name(index), footprint) for index, (_, found) in enumerate(results) for footprint in found]
             _write_footprints(folder / _OFFSET_FOOTPRINTS, displaced, _offset_columns(displaced))
-    if not label_offset:
-        clear(Path(out), [_OFFSET_MASKS, _OFFSET_FOOTPRINTS])  # those of scenes that have been replaced
+        else:
+            clear(Path(out), [_OFFSET_MASKS, _OFFSET_FOOTPRINTS])  # those of scenes that are replaced now
     return len(footprints)
 
 
@@ -91,10 +93,22 @@ def _spread(write: Callable[[int], _Labels], scenes: int, workers: int | None) -
     if processes == 1:
         yield from map(write, range(scenes))
         return
-    # Only this process hears an interrupt; it lets the others finish their scenes and clears up.
-    deaf = (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, deaf) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _follow_parent) as pool:
         yield from pool.map(write, range(scenes))
+
+
+def _follow_parent() -> None:
+    """Only the parent hears an interrupt; it lets the others finish their scenes and clears up. They leave with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when the one that it works for has been killed, which would leave it waiting for work."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write_scene(folder: Path, seed: int, size: int, label_offset: float, index: int) -> _Labels:
@@ -115,8 +129,11 @@ def _write_raster(path: Path, bands: NDArray[np.uint8], transform: Affine) -> No
     layout = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": "pixel"}
     # Noise hardly compresses: the fastest level costs a tenth of the default's time and a few per cent of space.
     compression = {"compress": "deflate", "predictor": 2, "zlevel": 1}
-    with rasterio.open(path, "w", crs=CRS, transform=transform, **profile, **layout, **compression) as raster:
-        raster.write(bands)
+    try:
+        with rasterio.open(path, "w", crs=CRS, transform=transform, **profile, **layout, **compression) as raster:
+            raster.write(bands)
+    except RasterioError as error:
+        raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
 
 
 def _offset_columns(footprints: list[tuple[str, Footprint]]) -> dict[str, NDArray[Any]]:
@@ -139,14 +156,18 @@ def _write_footprints(
     }
     # GeoPackages carry the time of their last change; a fixed one makes equal content equal bytes.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})
-    pyogrio.raw.write(
-        path,
-        geometry=shapely.to_wkb([f.polygon for _, f in footprints]),
-        field_data=list(columns.values()),
-        fields=list(columns),
-        layer="footprints",
-        driver="GPKG",
-        geometry_type="Polygon",
-        crs=CRS,
-    )
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+    try:
+        pyogrio.raw.write(
+            path,
+            geometry=shapely.to_wkb([f.polygon for _, f in footprints]),
+            field_data=list(columns.values()),
+            fields=list(columns),
+            layer="footprints",
+            driver="GPKG",
+            geometry_type="Polygon",
+            crs=CRS,
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError) as error:
+        raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})

@@ -1,0 +1,97 @@
+"""Which code settings may name: a class path is imported, and so runs, before anyone can look at what it is.
+
+Free of torch: settings are looked at before anything that they name is imported.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from crispmap.errors import SettingError
+
+KNOWN = (
+    "crispmap",
+    "crispmap.losses",
+    "torch.nn",
+    "torchvision.ops",
+    "segmentation_models_pytorch.losses",
+    "monai.losses",
+)
+_PATHS = {"images", "labels", "val_images", "val_labels", "area", "init", "out"}
+_GROUPS = {"data", "model", "optim", "trainer"}
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_WORDS = re.compile(r"[\w.+ -]*")
+_NESTED = re.compile(r"[{\[\n\t]|:( |$)")  # what makes a mapping or a list of a text that is read once more
+
+
+def check_loss(loss: Any) -> None:
+    """Checks that a loss names no code but the losses of known libraries.
+
+    *Convention.* A name is a known module and one class in it. Whatever else of dots there is, at any depth, may be an
+    import path too, and text with more than words in it may hold one; both are refused.
+
+    Args:
+        loss: A class path, or a mapping with ``class_path`` and ``init_args``, as `crispmap fit` takes it.
+
+    Raises:
+        SettingError: If it does.
+    """
+    for text in _texts(loss):
+        module, _, name = text.rpartition(".")
+        if _DOTTED.fullmatch(text) and not (module in KNOWN and name[0].isupper()):
+            raise SettingError(
+                f"a loss names {text}, which is none of the classes of {', '.join(KNOWN)}; if you know whose code that "
+                "is, give --trust"
+            )
+        if not _WORDS.fullmatch(text):
+            raise SettingError(f"a loss has the text {text[:60]!r}, which may name code; --trust takes it")
+
+
+def check_settings(settings: Any, source: str) -> None:
+    """Checks that settings from a file name no code but known losses.
+
+    Args:
+        settings: What the file holds.
+        source: What messages call it.
+
+    Raises:
+        SettingError: If they do, are no settings by name, or would take more from elsewhere.
+    """
+    if settings is None:
+        return
+    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
+        raise SettingError(f"{source} must hold settings by name")
+    for key, value in settings.items():
+        name, _, inner = key.partition(".")
+        if name in ("config", "trust"):
+            raise SettingError(f"{source} sets {name}, which belongs on the command line")
+        if name in _GROUPS and not inner and not isinstance(value, Mapping | None):
+            raise SettingError(f"{source} sets {name} to {str(value)[:60]!r}; it must hold settings by name")
+        if name == "loss":
+            check_loss(value)
+        elif name == "losses":  # by name, a file that is looked at when it is read, or a mapping
+            check_loss(list(value.values()) if isinstance(value, Mapping) else None)
+        elif name not in _PATHS:
+            _check_plain(key, value, source)
+
+
+def _check_plain(key: str, value: Any, source: str) -> None:
+    if _has_class(value):
+        raise SettingError(f"{source} gives {key} a class_path; only a loss has one")
+    for text in _texts(value):
+        if _NESTED.search(text):
+            raise SettingError(f"{source} gives {key} the text {text[:60]!r}; write it as YAML, not as text")
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text in nested values, names of settings left out."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [text for each in inner for text in _texts(each)]
+
+
+def _has_class(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "class_path" in value or any(map(_has_class, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_class, value))
