@@ -14,8 +14,8 @@ SOURCE = Path(crispmap.__file__).parent
 LAYERS = [  # from the top; what stands in one layer may import each other, but not in a circle
     {"cli"},
     {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "vectorize", "export"},
-    {"report", "task", "callbacks", "misregistration"},
-    {"data", "models"},
+    {"report", "task", "callbacks", "loggers", "misregistration"},
+    {"data", "models", "pretrained"},
     {"losses", "metrics", "geo"},
     {"functional"},
     {"class_paths", "errors", "input_file", "progress", "run", "settings", "whole"},

@@ -34,3 +34,9 @@ class ModelError(InputError):
 
 class OutputError(CrispmapError):
     """The place where a result should go is taken or cannot be written."""
+
+
+def first_line(error: object) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)  # a KeyError quotes itself
+    return (text.strip().splitlines() or [type(error).__name__])[0]

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
@@ -29,6 +29,7 @@ from crispmap.data.statistics import Statistics, measure
 from crispmap.errors import CrispmapError, SettingError
 from crispmap.export.stac import write_item
 from crispmap.export.stac_model import model_item
+from crispmap.loggers import build_loggers
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
 from crispmap.models import ModelSpec, SegmentationModel, half_precision, load_model
@@ -114,6 +115,7 @@ def fit_regions(
     """
     loss = build_loss(settings.loss)
     check_trainer_arguments(settings.trainer)
+    elsewhere = build_loggers(settings.trainer.get("logger"))
     going_on = last_checkpoint(settings) if resume and start is None else None
     start = start or going_on
     if settings.model.weights is not None and start is None:
@@ -161,7 +163,7 @@ def fit_regions(
         folder, "best", monitor=f"val/{monitor}", mode="max", save_weights_only=True, enable_version_counter=False
     )
     last = ModelCheckpoint(folder, "last", enable_version_counter=False)  # with the optimiser, to go on from
-    trainer = _trainer(settings, stop or settings.steps, [best, last], logged, done)
+    trainer = _trainer(settings, stop or settings.steps, [best, last], elsewhere, logged, done)
     with _errors_of_loaders_in_their_own_words():
         trainer.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
     if not best.best_model_path:
@@ -207,7 +209,6 @@ def check_trainer_arguments(arguments: dict[str, Any]) -> None:
         "max_epochs",
         "reload_dataloaders_every_n_epochs",
         "use_distributed_sampler",
-        "logger",
         "callbacks",
         "default_root_dir",
     }
@@ -273,9 +274,14 @@ def _errors_of_loaders_in_their_own_words() -> Iterator[None]:
 
 
 def _trainer(
-    settings: FitSettings, stop: int, checkpoints: list[ModelCheckpoint], logged: Sequence[Row], done: int
+    settings: FitSettings,
+    stop: int,
+    checkpoints: list[ModelCheckpoint],
+    elsewhere: list[Logger],
+    logged: Sequence[Row],
+    done: int,
 ) -> Trainer:
-    """A trainer that goes to a step, of a run that has done and logged so much."""
+    """A trainer that goes to a step, of a run that has done and logged so much, and is logged elsewhere as well."""
     callbacks: list[Callback] = [*checkpoints, ProgressLines(), JaggednessGuard(), SavedLogs()]
     if settings.optim.patience is not None:
         callbacks.append(EarlyStopping("val/iou", mode="max", patience=settings.optim.patience))
@@ -291,7 +297,7 @@ def _trainer(
                 "num_sanity_val_steps": 0,
                 "plugins": [WholeCheckpoints()],
             }
-            | settings.trainer,
+            | {name: value for name, value in settings.trainer.items() if name != "logger"},
             max_steps=stop,
             max_epochs=-1,
             reload_dataloaders_every_n_epochs=1,
@@ -299,6 +305,7 @@ def _trainer(
             logger=[
                 MetricsTable(settings.out / METRICS_FILE, logged),
                 TensorBoardLogger(settings.out, "tensorboard", "", purge_step=done or None),
+                *elsewhere,
             ],
             callbacks=callbacks,
             default_root_dir=settings.out,

@@ -1,6 +1,5 @@
 """Networks by name, and the files that hold everything needed to predict with one."""
 
-import json
 import logging
 import math
 import warnings
@@ -14,22 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crispmap import __version__
-from crispmap.errors import InputError, ModelError, OutputError, SettingError
+from crispmap import pretrained
+from crispmap.errors import InputError, ModelError, SettingError, first_line
 from crispmap.geo.raster import Raster
 from crispmap.input_file import check_input_file
 from crispmap.run import MODEL_FILE
 from crispmap.settings import ModelSettings
-from crispmap.whole import whole_folder
-
-WEIGHTS_FILE = "model.safetensors"  # of a folder as the Hugging Face Hub has them, with the two below
-CONFIG_FILE = "config.json"
-CARD_FILE = "README.md"
 
 _SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
 _MOST_CHANNELS = 2**14  # that a file may ask for
-_PATHS = {"images", "labels", "out", "val_images", "val_labels", "area", "init"}  # among a run's settings
 
 
 @dataclass(frozen=True)
@@ -153,7 +146,7 @@ class SegmentationModel(nn.Module):
         Raises:
             ModelError: If there is no model.
         """
-        return load_model(source if Path(source).exists() else _downloaded(str(source)))
+        return load_model(source if Path(source).exists() else pretrained.download(str(source)))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes a folder as the Hugging Face Hub has them, from which `load_model` and ``from_pretrained`` load.
@@ -167,14 +160,7 @@ class SegmentationModel(nn.Module):
         Args:
             folder: What is there under the three names is replaced; the rest stays.
         """
-        from safetensors.torch import save_file
-
-        config = {"library_name": "crispmap", "crispmap_version": __version__, **_portable(asdict(self.spec))}
-        with whole_folder(folder) as part:
-            state = {name: value.contiguous() for name, value in self.state_dict().items()}
-            save_file(state, part / WEIGHTS_FILE, metadata={"format": "pt"})
-            (part / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            (part / CARD_FILE).write_text(_card(config), encoding="utf-8")
+        pretrained.save(asdict(self.spec), self.state_dict(), Path(folder))
 
     def push_to_hub(self, repository: str, *, private: bool = False) -> str:
         """Writes what `save_pretrained` does into a repository of the Hugging Face Hub, which is made if need be.
@@ -191,23 +177,9 @@ class SegmentationModel(nn.Module):
         Raises:
             OutputError: If the Hub does not take it.
         """
-        from huggingface_hub import HfApi
-
-        hub = HfApi(library_name="crispmap", library_version=__version__)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            try:
-                hub.create_repo(repository, private=private, exist_ok=True)
-                kept = [CARD_FILE] if hub.file_exists(repository, CARD_FILE) else None
-                pushed = hub.upload_folder(
-                    repo_id=repository, folder_path=folder, ignore_patterns=kept, commit_message="Model of crispmap"
-                )
-            except Exception as error:  # whatever a connection may raise
-                raise OutputError(
-                    f"the Hugging Face Hub did not take {repository} ({_line(error)}); is the name right, and have you "
-                    "logged in with `hf auth login`?"
-                ) from error
-        return str(pushed)
+            return pretrained.push(Path(folder), repository, private=private)
 
 
 def load_model(path: str | Path) -> SegmentationModel:
@@ -229,10 +201,10 @@ def load_model(path: str | Path) -> SegmentationModel:
         hint = "; has `crispmap fit` finished there?" if path.is_dir() else ""
         raise ModelError(f"no model at {file}{hint}")
     check_input_file(file)
-    if file.suffix == ".safetensors" and not file.with_name(CONFIG_FILE).exists():
-        raise ModelError(f"no {CONFIG_FILE} beside {file}, which would say what network it belongs to")
+    if file.suffix == ".safetensors" and not file.with_name(pretrained.CONFIG_FILE).exists():
+        raise ModelError(f"no {pretrained.CONFIG_FILE} beside {file}, which would say what network it belongs to")
     try:
-        content, states = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+        content, states = pretrained.read(file) if file.suffix == ".safetensors" else _read_torch(file)
         spec = _spec(content)
     except OSError:
         raise
@@ -248,8 +220,7 @@ def load_model(path: str | Path) -> SegmentationModel:
         if not all(bool(weight.isfinite().all()) for weight in model.state_dict().values()):
             raise ValueError("some of its weights are no finite numbers")
     except (SettingError, RuntimeError, AttributeError, TypeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{file} does not hold a network that can be built here: {reason}") from error
+        raise ModelError(f"{file} does not hold a network that can be built here: {first_line(error)}") from error
     return model.eval()
 
 
@@ -261,8 +232,8 @@ def model_file(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    run, pretrained = path / MODEL_FILE, path / WEIGHTS_FILE
-    return pretrained if pretrained.exists() and not run.exists() else run
+    of_run, of_hub = path / MODEL_FILE, path / pretrained.WEIGHTS_FILE
+    return of_hub if of_hub.exists() and not of_run.exists() else of_run
 
 
 def _read_torch(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -270,12 +241,6 @@ def _read_torch(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         warnings.simplefilter("ignore")  # about foreign files, which are refused
         content = torch.load(file, map_location="cpu", weights_only=True)
     return content["crispmap"], dict(content["state_dict"].items())
-
-
-def _read_safetensors(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    from safetensors.torch import load_file
-
-    return json.loads(file.with_name(CONFIG_FILE).read_text(encoding="utf-8")), load_file(file)
 
 
 @dataclass(frozen=True)
@@ -368,44 +333,6 @@ def _within(record: Any, *names: str) -> dict[str, Any]:
     return {name: record[name] for name in names if record.get(name) is not None} if isinstance(record, dict) else {}
 
 
-def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """A specification whose settings name files without the folders of the machine where they lay."""
-    training = dict(config["training"])
-    settings = dict(training.get("settings") or {})
-    for name in _PATHS & settings.keys():
-        if settings[name] is not None:
-            settings[name] = Path(str(settings[name])).name
-    return config | {"training": training | ({"settings": settings} if settings else {})}
-
-
-def _card(config: dict[str, Any]) -> str:
-    """The model card of a specification, in the Hub's Markdown."""
-    from jinja2 import ChainableUndefined, Environment, PackageLoader
-    from yaml import safe_dump
-
-    environment = Environment(
-        loader=PackageLoader("crispmap", "."),
-        undefined=ChainableUndefined,  # an older run has not recorded all that newer ones do
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["yaml"] = lambda value: safe_dump(value, sort_keys=False)
-    return environment.get_template("model_card.md.jinja").render(config) + "\n"
-
-
-def _downloaded(repository: str) -> Path:
-    """The folder of a repository of the Hugging Face Hub, downloaded unless it is here already."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repository, allow_patterns=[WEIGHTS_FILE, CONFIG_FILE]))
-    except Exception as error:  # whatever a name or a failed download may raise
-        raise ModelError(
-            f"no model at {repository}: nothing is there under that name, and it cannot be had from the Hugging Face "
-            f"Hub ({_line(error)})"
-        ) from error
-
-
 def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
     import segmentation_models_pytorch as smp
 
@@ -421,17 +348,12 @@ def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
     try:
         network: nn.Module = smp.create_model(spec.architecture, spec.encoder, weights, **settings)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:  # no such encoder, weights or shape
-        raise SettingError(f"{spec.architecture} with {spec.encoder}: {_line(error)}") from error
+        raise SettingError(f"{spec.architecture} with {spec.encoder}: {first_line(error)}") from error
     except Exception as error:  # whatever a failed download may raise
         if weights is None:
             raise
         raise ModelError(
-            f"the pretrained weights '{weights}' of {spec.encoder} cannot be had ({_line(error)}); connect to the "
+            f"the pretrained weights '{weights}' of {spec.encoder} cannot be had ({first_line(error)}); connect to the "
             "internet, or train from scratch with --model.weights null, or start from a run with --init"
         ) from error
     return network
-
-
-def _line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from crispmap.errors import InputError
+from crispmap.input_file import read_yaml
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
 
@@ -37,8 +39,8 @@ def unfinished(settings: FitSettings) -> bool:
     if not config.exists() or (settings.out / MODEL_FILE).exists():
         return False
     try:
-        there = yaml.safe_load(config.read_text())
-    except yaml.YAMLError:
+        there = read_yaml(config, "the settings")
+    except InputError:
         return False
     return isinstance(there, dict) and essence(there) == essence(yaml.safe_load(yaml.safe_dump(settings.plain())))
 

@@ -201,6 +201,25 @@ def test_early_stop(fit, tmp_path):
         assert sum(bool(row["val/iou"]) for row in csv.DictReader(file)) < 30
 
 
+def test_a_run_is_logged_elsewhere_too(fit, tmp_path):
+    folder = tmp_path / "elsewhere"
+    assert fit("--trainer.logger", f"{{CSVLogger: {{save_dir: {folder}}}}}") == 0
+    (table,) = folder.rglob("metrics.csv")
+    with table.open() as ours, (tmp_path / "run/metrics.csv").open() as always:
+        scores = [[row["val/iou"] for row in csv.DictReader(file) if row["val/iou"]] for file in (ours, always)]
+    assert scores[0] == scores[1] != []
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("logger", "says"), [("PaperLogger", "has no PaperLogger; there are CSVLogger,"), ("CSVLogger", "cannot be made: ")]
+)
+def test_loggers_that_cannot_be(fit, tmp_path, capsys, logger, says):
+    assert fit("--trainer.logger", logger) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_gradients_may_be_accumulated(fit, tmp_path):
     assert fit("--trainer.accumulate_grad_batches", 2, "--steps-per-epoch", 2, steps=3) == 0
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)

@@ -9,7 +9,7 @@ import pytest
 
 from crispmap.compare.plan import NAMED_LOSSES
 from crispmap.errors import CrispmapError
-from crispmap.reproduce.recipe import RECIPES, plans, recipe_text
+from crispmap.reproduce.recipe import RECIPES, plans, recipe, recipe_text
 
 OUT = Path("out")
 
@@ -74,6 +74,9 @@ def test_changes_replace_settings_and_single_ones_of_groups(tmp_path):
         ("inria", {"stepps": 3}, "stepps"),
         ("inria", {"steps": "many"}, "steps"),
         ("inria", {"scenes": {"train": {"scenes": 3}}}, "scenes"),
+        ("synthetic", {"scenes": {"train": 3}}, "scenes cannot be {'train': 3}"),
+        ("synthetic", {"scenes": 3}, "it has numbers by part and name (train: scenes, size, seed, label_offset; test:"),
+        ("synthetic", {"scenes": {"train": {"scenes": "many"}}}, "scenes has numbers"),
         ("inria", {"data": {"windows": 64}}, "windows"),
         ("inria", {"losses": "bce,nonsense"}, "no loss 'nonsense'"),
     ],
@@ -82,6 +85,12 @@ def test_mistakes_are_named(tmp_path, name, changes, says):
     with pytest.raises(CrispmapError) as error:
         made(name, tmp_path, **changes)
     assert says in str(error.value)
+
+
+def test_single_numbers_of_scenes_are_replaced():
+    usual = recipe("synthetic")["scenes"]
+    found = recipe("synthetic", {"scenes": {"train": {"scenes": 3}}})["scenes"]
+    assert found == usual | {"train": usual["train"] | {"scenes": 3}}
 
 
 def test_planning_loads_no_torch():

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,8 +107,9 @@ def run(args: Namespace) -> None:
         )
         for name, pred in zip(names, preds, strict=True)
     ]
-    for kind, path in outs.items():
-        with whole_file(path) as part:
+    with ExitStack() as together:  # all of them appear, or none
+        parts = {kind: together.enter_context(whole_file(path)) for kind, path in outs.items()}
+        for kind, part in parts.items():
             _write(kind, part, evaluations, args)
     _print(evaluations)
 

@@ -57,7 +57,7 @@ def run(args: Namespace) -> None:
     if out.is_dir():
         raise OutputError(f"{out} is a folder; give a file such as {out / 'footprints.gpkg'}")
 
-    from crispmap.export.styles import style, style_path
+    from crispmap.export.styles import write_styles
     from crispmap.geo.raster import parse_nodata
     from crispmap.vectorize.settings import VectorizeSettings
     from crispmap.vectorize.writing import write_footprints
@@ -71,7 +71,7 @@ def run(args: Namespace) -> None:
         regularise=args.regularise,
         nodata=parse_nodata(args.nodata),
     )
-    with whole_file(style_path(out)) as part:  # which appears with the footprints, or not at all
-        part.write_text(style("footprints"), encoding="utf-8")
-        count = write_footprints(probability, out, settings)
+    with whole_file(out) as part:
+        count = write_footprints(probability, part, settings)
+        write_styles({"footprints": out})  # before the footprints appear: where these are, all is done
     print(f"{count} footprint{'s' if count != 1 else ''} in {out}")

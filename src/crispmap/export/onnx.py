@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from crispmap import __version__
-from crispmap.errors import OutputError, SettingError
+from crispmap.errors import OutputError, SettingError, first_line
 from crispmap.models import ModelSpec, SegmentationModel
 from crispmap.whole import whole_file
 
@@ -177,10 +177,9 @@ def _difference(model: SegmentationModel, path: Path, shapes: list[tuple[int, in
 
 
 def _refusal(spec: ModelSpec, reason: object) -> OutputError:
-    line = (str(reason).strip() or type(reason).__name__).splitlines()[0]
     return OutputError(
         f"{spec.architecture} with {spec.encoder} cannot be written as ONNX as asked for; a fixed side may do, or "
-        f"another one (--tile 512): {line}"
+        f"another one (--tile 512): {first_line(reason)}"
     )
 
 

@@ -38,10 +38,10 @@ def write_styles(layers: Mapping[Layer, str | Path]) -> None:
     """
     for kind, layer in layers.items():
         with whole_file(style_path(layer)) as part:
-            part.write_text(style(kind), encoding="utf-8")
+            part.write_text(_style(kind), encoding="utf-8")
 
 
-def style(kind: Layer) -> str:
+def _style(kind: Layer) -> str:
     """The style of a layer that `crispmap predict` or `crispmap vectorize` writes.
 
     *Convention.* Pixels without data are 0 in probability and mask, and 0 is transparent in both. The probability is

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from crispmap import __version__
-from crispmap.errors import CrispmapError, OutputError, SettingError
+from crispmap.errors import CrispmapError, OutputError, SettingError, first_line
 from crispmap.geo.caution import allow_network, asks_for_network
 from crispmap.models import SegmentationModel
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
@@ -229,10 +229,9 @@ def _said_plainly(error: Exception, what: str) -> BaseException:
     from ray.exceptions import RayTaskError
 
     if not isinstance(error, RayTaskError):
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return CrispmapError(
-            f"{what}: Ray has given up ({reason}), after {_RETRIES} more attempts; have the machines memory enough? "
-            "What is done is kept; the same command goes on from there"
+            f"{what}: Ray has given up ({first_line(error)}), after {_RETRIES} more attempts; have the machines memory "
+            "enough? What is done is kept; the same command goes on from there"
         )
     cause: BaseException = error.cause
     return cause if isinstance(cause, (CrispmapError, OSError)) else error

@@ -51,9 +51,27 @@ def recipe(name: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any
     for key, value in (changes or {}).items():
         if key in ("images", "labels", "val_images", "val_labels", "area", "out"):
             raise SettingError(f"a recipe has its own {key}; use crispmap compare to choose it")
+        if key == "scenes":
+            value = _scenes(value, found[key]) if key in found else value
         whole = not (isinstance(value, Mapping) and isinstance(found.get(key), Mapping))
         found[key] = value if whole else found[key] | dict(value)
     return found
+
+
+def _scenes(changes: Any, known: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What scenes are made of, part by part, with some of the numbers replaced."""
+    parts = changes if isinstance(changes, Mapping) else {"": None}
+    for part, how in parts.items():
+        if part not in known or not isinstance(how, Mapping) or set(how) - set(known[part]):
+            known_names = "; ".join(f"{part}: {', '.join(numbers)}" for part, numbers in known.items())
+            raise SettingError(f"scenes cannot be {changes}; it has numbers by part and name ({known_names})")
+        if not all(map(_is_number, how.values())):
+            raise SettingError(f"scenes has numbers, which {how} of {part} are not")
+    return {part: dict(how) | dict(parts.get(part) or {}) for part, how in known.items()}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def plans(name: str, out: Path, data: Path | None = None, changes: Mapping[str, Any] | None = None) -> dict[str, Plan]:
