@@ -81,7 +81,7 @@ def test_a_run_holds_all_that_predicting_needs(fit, tmp_path, capsys):
     assert fit("--steps-per-epoch", 1) == 0
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
-        "model.pt", "config.yaml", "metrics.csv", "checkpoints", "tensorboard"
+        "model.pt", "model.stac.json", "config.yaml", "metrics.csv", "checkpoints", "tensorboard"
     }  # fmt: skip
     model = load_model(run)
     assert model.spec.bands == 3
