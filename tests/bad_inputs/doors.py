@@ -122,6 +122,7 @@ DOORS: dict[str, list[Door]] = {
     ],
     "model": [
         Door("predict", lambda b, g, o: ["predict", b, g.image, "-o", o, "--patch", 64], "*_mask.tif"),
+        Door("export", lambda b, g, o: ["export", b, "-o", o / "m.stac.json"], "m.stac.json"),
         Door("fit-init", lambda b, g, o: ["fit", *_training(g, o, "--init", b)], "model.pt"),
         Door("search-weight", lambda b, g, o: _search(g, o, "--init", b), "model.pt"),
     ],
@@ -150,6 +151,7 @@ DOORS: dict[str, list[Door]] = {
         Door("vectorize", lambda b, g, o: ["vectorize", g.mask, f"--out={b}.gpkg"]),
         Door("evaluate-json", lambda b, g, o: ["evaluate", g.mask, g.mask, f"--json={b}"]),
         Door("evaluate-html", lambda b, g, o: ["evaluate", g.mask, g.mask, f"--html={b}"]),
+        Door("export", lambda b, g, o: ["export", g.run, f"--out={b}.stac.json"]),
         Door("synthesize", lambda b, g, o: ["synthesize", "--scenes", 1, "--size", 64, "--workers", 1, "--", b]),
         Door("compare", lambda b, g, o: _comparison(g, b)),
         Door("search-weight", lambda b, g, o: _search(g, b)),
