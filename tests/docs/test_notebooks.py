@@ -67,6 +67,7 @@ def test_the_engineers_runs(tmp_path):
     assert not list(Path(tmp_path).iterdir())
 
 
+@pytest.mark.long
 def test_progress_is_shown_to_its_end():
     cell = nbformat.v4.new_code_cell(
         "from crispmap.progress import track\nfor _ in track(range(5), 'counting', 5):\n    print('between')"
