@@ -132,7 +132,7 @@ for what, stem in ODD.items():
         "out",
         lambda f, s=stem: f / s,
         says,
-        {"predict|vectorize|synthesize": taken_apart},
+        {"predict|vectorize|synthesize|demo": taken_apart},
     )
 
 

@@ -24,11 +24,13 @@ class Door:
         name: The command, and which of its places if it has several of a kind.
         arguments: What is said to the command.
         makes: What it must have made in the place for outputs when it has done its work.
+        seconds: In which it ends, and to spare: a hang takes longer.
     """
 
     name: str
     arguments: Arguments
     makes: str = ""
+    seconds: int = 60
 
 
 def _training(good: Good, out: object, *more: object, images: object = None, labels: object = None) -> list[object]:
@@ -155,6 +157,6 @@ DOORS: dict[str, list[Door]] = {
         Door("synthesize", lambda b, g, o: ["synthesize", "--scenes", 1, "--size", 64, "--workers", 1, "--", b]),
         Door("compare", lambda b, g, o: _comparison(g, b)),
         Door("search-weight", lambda b, g, o: _search(g, b)),
-        Door("demo", lambda b, g, o: ["demo", "--quick", f"--out={b}"]),
+        Door("demo", lambda b, g, o: ["demo", "--quick", f"--out={b}"], seconds=300),
     ],
 }  # fmt: skip

@@ -19,8 +19,6 @@ from bad_table import CANARY, HANDLED, Bad
 from doors import Door
 from good_inputs import Good
 
-SECONDS = 60  # far more than any of them takes; a hang is longer
-
 TALLY: Counter[str] = Counter()
 
 
@@ -56,7 +54,7 @@ def _alarm(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def in_process(argv: Sequence[str], seconds: int = SECONDS) -> Outcome:
+def in_process(argv: Sequence[str], seconds: int) -> Outcome:
     """Runs a command in this process."""
     from crispmap.cli import main
 
@@ -73,7 +71,7 @@ def in_process(argv: Sequence[str], seconds: int = SECONDS) -> Outcome:
     return Outcome(status, out.getvalue(), err.getvalue())
 
 
-def in_a_process(argv: Sequence[str], seconds: int = SECONDS) -> Outcome:
+def in_a_process(argv: Sequence[str], seconds: int) -> Outcome:
     """Runs a command as users do."""
     try:
         done = subprocess.run(
@@ -104,7 +102,7 @@ def drive(bad: Bad, door: Door, good: Good, folder: Path, run=in_process) -> lis
     path, out = bad.make(made), folder / "out"
     argv = [str(each) for each in door.arguments(path, good, out)]
     before = _listed(made)
-    outcome = run(argv)
+    outcome = run(argv, door.seconds)
     faults = _faults(bad, door, outcome, out)
     if list(folder.rglob(CANARY)):
         faults.append("something in the input was run")
