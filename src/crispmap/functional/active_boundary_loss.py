@@ -30,7 +30,7 @@ def active_boundary_loss(
     P_i is the distribution over classes at pixel i, M_i its distance to the true boundary: pixels whose class
     differs from that of the pixel to the right or below. The predicted boundary B: pixels with
     KL(P_i ‖ P_j) > ε for one of these two j, with ε such that they are at most a share of the image, and the
-    pixels around them. Then::
+    pixels around them. Then:
 
         loss = 1/|B| · Σ_{i∈B} min(M_i, θ)/θ · CE(softmax_j KL(P_i ‖ P_j), D_i)        j the 8 neighbours of i
 

@@ -19,7 +19,7 @@ def boundary_dou_loss(
 ) -> Tensor:
     """What differs between prediction and truth over that and a part of what they share.
 
-    With the intersection I = Σpt and the union U = Σp² + Σt² − I, as the authors compute them::
+    With the intersection I = Σpt and the union U = Σp² + Σt² − I, as the authors compute them:
 
         loss = (U − I) / (U − α·I + s)        α = 1 − 2·C / S, from 0 to 0.8
 

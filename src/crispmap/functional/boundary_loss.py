@@ -26,7 +26,7 @@ def boundary_loss(
     """One minus a soft boundary F1 score.
 
     **paper** (Bokhovkin & Burnaev 2019, arXiv:1905.07852). With pool(x, k) the maximum over a k×k window and
-    b = pool(1 − y, θ0) − (1 − y) the boundary of a map y::
+    b = pool(1 − y, θ0) − (1 − y) the boundary of a map y:
 
         P = Σ pred_b · pool(true_b, θ) / (Σ pred_b + ε)
         R = Σ true_b · pool(pred_b, θ) / (Σ true_b + ε)
@@ -37,7 +37,7 @@ def boundary_loss(
 
     **balanced** compares instead, window by window, how far the map rises and falls. With r = y(x + s) − y(x),
     s = (θ0 − 1)/2, the change from pixel to pixel along one axis, and U, F the sums of what rises (r > 0) and what
-    falls (−r > 0) over the θ×θ edges around an edge::
+    falls (−r > 0) over the θ×θ edges around an edge:
 
         N = Σ |(U − F)_pred − (U − F)_true| + 2·max(0, min(U, F)_pred − min(U, F)_true)
         A = Σ (U + F)_pred + (U + F)_true                        both over all windows of both axes

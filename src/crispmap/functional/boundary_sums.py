@@ -29,7 +29,7 @@ from crispmap.functional import _sums_torch
 def balanced_sums(pred: Tensor, true: Tensor, valid: Tensor | None, step: int, theta: int) -> tuple[Tensor, Tensor]:
     """Disagreement and amount of boundary.
 
-    With U and F the sums of rise and fall over the θ×θ edges around an edge, for each axis and each such window::
+    With U and F the sums of rise and fall over the θ×θ edges around an edge, for each axis and each such window:
 
         error  = |(U − F)_pred − (U − F)_true| + 2·max(0, min(U, F)_pred − min(U, F)_true)
         amount = (U + F)_pred + (U + F)_true

@@ -16,7 +16,7 @@ class ActiveBoundaryLoss(SegmentationLoss):
 
     Wang et al. 2022, *Active Boundary Loss for Semantic Segmentation*, arXiv:2102.02696. With P_i the
     distribution over classes at pixel i, M_i its distance to the true boundary and B the pixels of the predicted
-    boundary, which are those where P changes most::
+    boundary, which are those where P changes most:
 
         loss = 1/|B| · Σ_{i∈B} min(M_i, θ)/θ · CE(softmax_j KL(P_i ‖ P_j), D_i)        j the 8 neighbours of i
 

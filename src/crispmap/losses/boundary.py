@@ -15,7 +15,7 @@ class BoundaryLoss(SegmentationLoss):
     """One minus a soft boundary F1 score, after Bokhovkin & Burnaev 2019 (arXiv:1905.07852).
 
     ``variant="balanced"`` compares, window by window and along each axis, how far prediction and truth rise and
-    fall from pixel to pixel. With U, F the sums of rise and fall over the θ×θ edges around an edge::
+    fall from pixel to pixel. With U, F the sums of rise and fall over the θ×θ edges around an edge:
 
         N = Σ |(U − F)_pred − (U − F)_true| + 2·max(0, min(U, F)_pred − min(U, F)_true)
         A = Σ (U + F)_pred + (U + F)_true
@@ -23,7 +23,7 @@ class BoundaryLoss(SegmentationLoss):
 
     Length of boundary counts as such, what goes up and down again inside a window earns nothing, and so masks do not
     grow teeth. ``variant="paper"`` is the published equation to the letter, which grows them: with pool(x, k) the
-    maximum over a k×k window and b = pool(1 − y, θ0) − (1 − y) the boundary of a map y::
+    maximum over a k×k window and b = pool(1 − y, θ0) − (1 − y) the boundary of a map y:
 
         P = Σ pred_b · pool(true_b, θ) / (Σ pred_b + ε)
         R = Σ true_b · pool(pred_b, θ) / (Σ true_b + ε)

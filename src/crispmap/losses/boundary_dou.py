@@ -10,7 +10,7 @@ class BoundaryDoULoss(ReducedLoss):
     """What differs between prediction and truth over that and a part of what they share.
 
     Sun et al. 2023, *Boundary Difference Over Union Loss For Medical Image Segmentation*, arXiv:2308.00220. With
-    I = Σpt and U = Σp² + Σt² − I::
+    I = Σpt and U = Σp² + Σt² − I:
 
         loss = (U − I) / (U − α·I + 1)        α = 1 − 2·C / S, from 0 to 0.8
 

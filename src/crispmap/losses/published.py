@@ -30,7 +30,7 @@ class LovaszLoss(SegmentationLoss):
     """The Lovász extension of the Jaccard loss, of hinge errors or (multiclass) of softmax errors.
 
     Berman et al. 2018, *The Lovász-Softmax loss*, arXiv:1705.08790; computed by segmentation_models_pytorch. With
-    errors e in falling order and Δ(k) the Jaccard loss of getting the first k pixels wrong::
+    errors e in falling order and Δ(k) the Jaccard loss of getting the first k pixels wrong:
 
         loss = Σ_k e_k · (Δ(k) − Δ(k − 1))
 
