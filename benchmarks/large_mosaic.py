@@ -45,7 +45,7 @@ class Plan:
     tiles: int = 12  # different ones
     side: int = 16  # of the mosaic, in tiles
     width: int = 2  # of the strips, in tiles
-    heights: tuple[int, ...] = (2, 8, 32, 64)  # likewise
+    heights: tuple[int, ...] = (2, 8, 32)  # likewise
     steps: int = 240
 
 

@@ -162,7 +162,7 @@ def _an_output_in_a_loop_of_links(folder):
     return _loop(folder, "") / "out"
 
 
-@bad("out", "exists already|is a file|holds", {"vectorize": HANDLED, "export": HANDLED, "compare": HANDLED})
+@bad("out", "exists already|is a file|holds", {"vectorize": HANDLED, "export": HANDLED})
 def _an_output_that_is_there(folder):
     (folder / "out").mkdir()
     (folder / "out" / "report.html").write_text("mine")

@@ -9,6 +9,7 @@ from typing import Any
 from crispmap.class_paths import check_loss
 from crispmap.cli._parsing import CommandParser, existing_path
 from crispmap.compare.plan import NAMED_LOSSES, Plan
+from crispmap.errors import OutputError
 from crispmap.settings import DataSettings, ModelSettings, OptimSettings
 
 _EXAMPLE = """
@@ -49,6 +50,8 @@ def run(args: Any) -> None:
     for name in ("labels", "val_images", "val_labels", "area"):
         if (path := getattr(plan, name)) is not None:
             existing_path(path, f"--{name.replace('_', '-')}")
+    if (plan.out / "report.html").exists() and not (plan.out / "runs").is_dir():
+        raise OutputError(f"{plan.out} holds a report.html that is of no comparison; give another --out")
 
     from crispmap.compare.comparing import compare
 
