@@ -142,6 +142,7 @@ def write_mosaic(path: Path, tiles: Sequence[Sequence[Path]]) -> Path:
 def page(result: dict[str, Any]) -> str:
     """The tables for people."""
     scores, origin = result["scores"], "\n".join(result_file.origin(result, NAME))
+    convention = ", ".join(f"{scores[f'boundary_f1_{part}']}" for part in ("tolerance", "unit", "convention"))
     commands = "\n".join(
         f"| `{each['command']}` | {each['seconds']:,.0f} | {each['peak_mib']:,} | {each['said'][0]} |"
         for each in result["commands"]
@@ -154,7 +155,8 @@ def page(result: dict[str, Any]) -> str:
     smoke = "**A smoke run: no results.**\n\n" if result["smoke_run"] else ""
     return f"""# A mosaic of {result["side"]:,}² pixels, from imagery to footprints
 
-{origin}{smoke}Synthetic scenes laid side by side as one VRT. The peak is the largest resident set of the
+{origin}
+{smoke}Synthetic scenes laid side by side as one VRT. The peak is the largest resident set of the
 command's process, PyTorch (about 0.9 GiB) included. Seconds are for orientation: the machine had other work.
 
 | command | seconds | peak MiB | said |
@@ -162,13 +164,12 @@ command's process, PyTorch (about 0.9 GiB) included. Seconds are for orientation
 {commands}
 
 Against the exact masks of the mosaic: IoU {scores["iou"]:.3f}, boundary F1 {scores["boundary_f1"]:.3f}
-({scores["boundary_f1_tolerance"]:g} {scores["boundary_f1_unit"]}, {scores["boundary_f1_convention"]}), perimeter ratio
-{scores["perimeter_ratio"]:.2f}, over {scores["n_pixels"]:,} pixels.
+({convention}), perimeter ratio {scores["perimeter_ratio"]:.2f}, over {scores["n_pixels"]:,} pixels.
 
 ## One width, growing height
 
 `crispmap predict`, scene to rasters and footprints. GDAL keeps up to 128 MiB of blocks; once they are full, height
-costs nothing.
+costs next to nothing.
 
 | rows | columns | seconds | peak MiB | said |
 |---|---|---|---|---|

@@ -268,9 +268,8 @@ def page(result: dict[str, Any]) -> str:
     origin = "\n".join(result_file.origin(result, NAME, f", {result['threads']} threads."))
     return f"""# What predicting large rasters costs
 
-{origin}{
-        "**A smoke run: no results.** " if result["smoke_run"] else ""
-    }What is measured how, benchmarks/prediction.py says.
+{origin}
+{"**A smoke run: no results.** " if result["smoke_run"] else ""}What is measured how, benchmarks/prediction.py says.
 
 ## Memory and time by size
 

@@ -76,6 +76,7 @@ def test_links_of_the_readme_lead_somewhere():
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+@pytest.mark.long
 def test_the_start_page_goes_from_nothing_to_footprints(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     less = {"--scenes 24": "--scenes 3 --size 128", "--scenes 4": "--scenes 1 --size 128", "--steps 240": "--steps 2"}

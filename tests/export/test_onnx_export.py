@@ -53,6 +53,7 @@ def by_torch(model, image):
         return model(torch.from_numpy(np.asarray(image, np.float32))).sigmoid().numpy()
 
 
+@pytest.mark.long
 def test_a_unet_of_any_size(tmp_path, tiny):
     write_onnx(tiny, tmp_path / "unet.onnx")
     run, noise = runner(tmp_path / "unet.onnx"), np.random.default_rng(0)
