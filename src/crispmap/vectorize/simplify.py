@@ -35,6 +35,8 @@ def points_to_keep(
     while True:
         simpler = network.reduced(keep)
         broken = faults(simpler, to_map)
+        if not broken.any():
+            return keep
         written = simpler.moved(to_map(simpler.points))
         redo = arcs_to_blame(written, broken, attempt < len(_SHARES) - 1)
         if not redo.any():
