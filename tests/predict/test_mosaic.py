@@ -127,8 +127,9 @@ def test_gaps_are_of_the_nodata_value_that_is_given(tmp_path, write_raster, decl
     expected[5:, :30] = expected[5:, 50:] = True
     np.testing.assert_array_equal(valid, expected)
     assert (pixels[:, 5:, 50:] == 1).all()
-    write_mosaic(tmp_path / "beyond.vrt", names, nodata=-9999.0)  # no pixel has it, so nothing can be made of it
-    assert not Raster.of(tmp_path / "beyond.vrt").read(raster.window)[1][:, 30:50].any()
+    for beyond in (-9999.0, 0.5, np.nan, np.inf):  # no pixel has it, so nothing can be made of it
+        write_mosaic(tmp_path / "beyond.vrt", names, nodata=beyond)
+        assert not Raster.of(tmp_path / "beyond.vrt").read(raster.window)[1][:, 30:50].any()
 
 
 def test_names():

@@ -112,7 +112,7 @@ def write_mosaic(path: Path, names: Sequence[str], nodata: Nodata = "file") -> N
 def _holds(dtype: str, value: float) -> bool:
     """Whether pixels of a type can have a value."""
     kind = np.dtype(dtype)
-    return kind.kind == "f" or (value == int(value) and np.iinfo(kind).min <= value <= np.iinfo(kind).max)
+    return kind.kind == "f" or (float(value).is_integer() and np.iinfo(kind).min <= value <= np.iinfo(kind).max)
 
 
 def _add_source(band: ET.Element, member: _Member, number: str, place: tuple[int, int]) -> ET.Element:
