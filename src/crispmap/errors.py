@@ -36,6 +36,11 @@ class OutputError(CrispmapError):
     """The place where a result should go is taken or cannot be written."""
 
 
+def one_line(error: object) -> str:
+    """All that an error says, in one line."""
+    return " ".join(str(error).split())
+
+
 def first_line(error: object) -> str:
     """The first line of what an error says, or its kind where it says nothing."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)  # a KeyError quotes itself

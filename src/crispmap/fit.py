@@ -26,7 +26,7 @@ from crispmap.data.module import WindowDataModule
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.data.statistics import Statistics, measure
-from crispmap.errors import CrispmapError, SettingError
+from crispmap.errors import CrispmapError, SettingError, one_line
 from crispmap.export.stac import write_item
 from crispmap.export.stac_model import model_item
 from crispmap.loggers import build_loggers
@@ -311,7 +311,7 @@ def _trainer(
             default_root_dir=settings.out,
         )
     except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
-        raise SettingError(f"--trainer: {' '.join(str(error).split())}") from error
+        raise SettingError(f"--trainer: {one_line(error)}") from error
 
 
 def _precision() -> Any:

@@ -11,13 +11,25 @@ from typing import Any
 
 import yaml
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, one_line
 
 _MOST_BYTES = 2**20
 _MOST_VALUES = 10**5
 _DEEPEST = 50
 
 _ENDLESS = {stat.S_ISFIFO: "pipe", stat.S_ISSOCK: "socket", stat.S_ISCHR: "device", stat.S_ISBLK: "device"}
+
+
+def check_text(name: str) -> None:
+    """Checks that a name is text: GDAL takes names of other bytes for none.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name {name!r} is no text in UTF-8; rename the file") from error
 
 
 def check_input_file(path: str | Path) -> None:
@@ -28,10 +40,7 @@ def check_input_file(path: str | Path) -> None:
     Raises:
         InputError: If it is none, or does.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"the name {str(path)!r} is no text in UTF-8; rename it") from error
+    check_text(str(path))
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
@@ -57,7 +66,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
             raise InputError(f"{what} {path} holds no settings: it has more than {_MOST_BYTES:,} bytes")
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"{what} {path} cannot be read: {_line(error)}") from error
+        raise InputError(f"{what} {path} cannot be read: {one_line(error)}") from error
     return parse_yaml(text, f"{what} {path}")
 
 
@@ -79,7 +88,7 @@ def parse_yaml(text: str, what: str) -> Any:
         _check_size(yaml.parse(text, Loader=yaml.SafeLoader))
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueError: numbers and dates that are none
-        raise InputError(f"{what} cannot be read: {_line(error)}") from error
+        raise InputError(f"{what} cannot be read: {one_line(error)}") from error
 
 
 def _check_size(events: Iterator[yaml.Event]) -> None:
@@ -100,7 +109,3 @@ def _check_size(events: Iterator[yaml.Event]) -> None:
                 sizes[anchor] = count - began + 1
         if count > _MOST_VALUES or len(open_nodes) > _DEEPEST:
             raise ValueError(f"it stands for more than {_MOST_VALUES:,} values, or {_DEEPEST} in each other")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -96,3 +96,13 @@ def test_mistakes_are_one_line(tmp_path, data, capsys, more, says):
     assert err.startswith("crispmap compare: ")
     assert says in err
     assert not (tmp_path / "out").exists()
+
+
+def test_another_commands_page_is_left_alone(tmp_path, data, capsys):
+    page = tmp_path / "out" / "report.html"
+    page.parent.mkdir()
+    page.write_text("of crispmap demo")
+    assert main(["compare", *data, "--out", str(page.parent)]) == 2
+    assert "holds a report.html that is of no comparison" in capsys.readouterr().err
+    assert page.read_text() == "of crispmap demo"
+    assert list(page.parent.iterdir()) == [page]

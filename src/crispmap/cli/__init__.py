@@ -13,7 +13,7 @@ from typing import Any
 
 from crispmap import __version__
 from crispmap.cli._shortage import shortage
-from crispmap.errors import CrispmapError
+from crispmap.errors import CrispmapError, one_line
 
 COMMANDS = {
     "synthesize": "make synthetic aerial scenes with exact masks and footprints",
@@ -114,7 +114,7 @@ def _log_to_stderr() -> None:
 
 
 def _complain(command: str, message: str) -> int:
-    print(f"crispmap {command}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"crispmap {command}: {one_line(message)}", file=sys.stderr)
     return 2
 
 

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from crispmap.class_paths import check_settings
 from crispmap.errors import InputError, OutputError, SettingError
-from crispmap.input_file import check_input_file, read_yaml
+from crispmap.input_file import check_input_file, check_text, read_yaml
 
 _LONG_FLAG = re.compile(r"--[a-z][\w.]*")
 _CONFIG = "--config"
@@ -46,7 +46,7 @@ class CommandParser(ArgumentParser):
         """Parses the arguments, dashes and underscores alike in the flags; files of settings are looked at first."""
         arguments = [self._known(arg) for arg in args or []]
         for argument in arguments:
-            _check_text(argument)
+            check_text(argument)
         for flag, path in self._settings_files(arguments):
             found = read_yaml(path, flag)
             if "--trust" not in arguments:
@@ -81,14 +81,6 @@ class CommandParser(ArgumentParser):
         if not flag.startswith("--") or flag in self._option_string_actions:
             return arg
         return "--" + flag[2:].replace("-", "_") + equals + value
-
-
-def _check_text(argument: str) -> None:
-    """Checks that an argument is text, since names of other bytes are none to GDAL."""
-    try:
-        argument.encode()
-    except UnicodeEncodeError as error:
-        raise SettingError(f"{argument!r} is no text in UTF-8; rename the file") from error
 
 
 def existing_path(value: str | Path, what: str) -> Path:

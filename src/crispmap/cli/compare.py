@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from crispmap.class_paths import check_loss
-from crispmap.cli._parsing import CommandParser, existing_path
+from crispmap.cli._parsing import CommandParser
+from crispmap.cli._training import settings_from
 from crispmap.compare.plan import NAMED_LOSSES, Plan
-from crispmap.errors import OutputError
-from crispmap.settings import DataSettings, ModelSettings, OptimSettings
 
 _EXAMPLE = """
 crispmap compare --images ortho/ --labels buildings.gpkg --out compared --losses bce+iou,paper,balanced
@@ -42,16 +41,9 @@ def run(args: Any) -> None:
     given = args.as_dict()
     given.pop("config")
     trusted = given.pop("trust")
-    nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
-    plan = Plan(**given | {name: kind(**(given[name] or {})) for name, kind in nested.items()})
+    plan = settings_from(Plan, given)
     if not trusted:
         check_loss([named.loss for named in plan.loss_map.values()])
-    existing_path(plan.images, "images")
-    for name in ("labels", "val_images", "val_labels", "area"):
-        if (path := getattr(plan, name)) is not None:
-            existing_path(path, f"--{name.replace('_', '-')}")
-    if (plan.out / "report.html").exists() and not (plan.out / "runs").is_dir():
-        raise OutputError(f"{plan.out} holds a report.html that is of no comparison; give another --out")
 
     from crispmap.compare.comparing import compare
 

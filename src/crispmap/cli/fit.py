@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from crispmap.class_paths import check_loss
-from crispmap.cli._parsing import CommandParser, existing_path, free_path
+from crispmap.cli._parsing import CommandParser, free_path
+from crispmap.cli._training import settings_from
 from crispmap.errors import SettingError
 from crispmap.input_file import parse_yaml
 from crispmap.run import unfinished
-from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings, network
+from crispmap.settings import FitSettings, network
 from crispmap.whole import clear_abandoned
 
 _EXAMPLE = """
@@ -120,13 +121,7 @@ def fit_settings(given: dict[str, Any]) -> FitSettings:
         )
     if not given.pop("trust"):
         check_loss(given["loss"])
-    nested = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
-    settings = FitSettings(**given | {name: kind(**(given[name] or {})) for name, kind in nested.items()})
-    existing_path(settings.images, "images")
-    for name in ("labels", "val_images", "val_labels", "area", "init"):
-        if (path := getattr(settings, name)) is not None:
-            existing_path(path, f"--{name.replace('_', '-')}")
-    return settings
+    return settings_from(FitSettings, given)
 
 
 def run(args: Any) -> None:

@@ -16,7 +16,7 @@ import torch
 from crispmap.compare.cost import median_step, step_ends
 from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
-from crispmap.errors import SettingError
+from crispmap.errors import OutputError, SettingError, one_line
 from crispmap.models import SegmentationModel, load_model
 from crispmap.run import CHECKPOINTS, essence, validations
 from crispmap.settings import FitSettings
@@ -63,11 +63,14 @@ def state_of(run: Run) -> State | None:
 
 
 def check_older(plan: Plan) -> None:
-    """Checks that the runs that are finished in the plan's folder were made as it says.
+    """Checks that what is in the plan's folder is its own: a comparison's, and its runs made as the plan says.
 
     Raises:
-        SettingError: If one was made with other settings.
+        OutputError: If the page there is another command's.
+        SettingError: If a finished run was made with other settings.
     """
+    if (plan.out / "report.html").exists() and not (plan.out / "runs").is_dir():
+        raise OutputError(f"{plan.out} holds a report.html that is of no comparison; give another --out")
     for run in plan.runs():
         state, wanted = state_of(run), _essence(plan.settings(run))
         if state is not None and state.finished and state.settings != wanted:
@@ -150,7 +153,7 @@ def model_of(run: Run) -> SegmentationModel:
 
 
 def _fail(plan: Plan, run: Run, error: Exception) -> None:
-    line = " ".join(str(error).split()) or type(error).__name__
+    line = one_line(error) or type(error).__name__
     log.warning("%s, seed %d failed: %s", run.method.name, run.seed, line)
     state = state_of(run) or State(_essence(plan.settings(run)), False)  # finished, if only counting failed
     _write(run.folder / STATE_FILE, asdict(replace(state, error=line, trace=traceback.format_exc())))

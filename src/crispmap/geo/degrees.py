@@ -6,7 +6,7 @@ import rasterio
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 
-from crispmap.errors import InputError
+from crispmap.errors import InputError, one_line
 
 
 @lru_cache(maxsize=64)
@@ -20,5 +20,5 @@ def to_degrees(crs: rasterio.CRS) -> Transformer:
         return Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     except ProjError as error:
         raise InputError(
-            f"there is no way from {crs} to longitude and latitude ({' '.join(str(error).split())}); reproject the file"
+            f"there is no way from {crs} to longitude and latitude ({one_line(error)}); reproject the file"
         ) from error

@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from crispmap.compare.plan import Plan
-from crispmap.errors import CrispmapError, InputError, SettingError
+from crispmap.errors import CrispmapError, InputError, SettingError, one_line
 
 RECIPES = {
     "aicd": "rendered aerial scenes, the paper's synthetic set",
@@ -116,5 +116,5 @@ def _plan(settings: Mapping[str, Any]) -> Plan:
     except CrispmapError:
         raise
     except Exception as error:  # whatever jsonargparse makes of an unknown key or a wrong type
-        raise SettingError(" ".join(str(error).split())) from error
+        raise SettingError(one_line(error)) from error
     return plan

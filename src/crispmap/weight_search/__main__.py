@@ -7,7 +7,7 @@ import sys
 from threading import Thread
 
 from crispmap.data.regions import find_regions
-from crispmap.errors import CrispmapError
+from crispmap.errors import CrispmapError, one_line
 from crispmap.weight_search.branches import Job
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     try:
         job.run(find_regions(job.settings))
     except CrispmapError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return 2
     return 0
 
