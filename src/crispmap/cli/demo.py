@@ -34,10 +34,6 @@ def run(args: Any) -> None:
     if (args.out / "report.html").exists() and not args.overwrite:
         raise OutputError(f"{args.out} holds a demo already; give another place or --overwrite")
 
-    from crispmap.geo.vector_file import check_vector_name
-
-    check_vector_name(args.out)  # of the folder, as it is a part of the names of the vector files in it
-
     from crispmap.demo import FULL, QUICK, demo
 
     quick = " --quick" if args.quick else ""

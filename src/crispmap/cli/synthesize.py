@@ -37,10 +37,6 @@ def build_parser() -> CommandParser:
 def run(args: Any) -> None:
     """Runs the command."""
     out = free_path(args.out, overwrite=args.overwrite)
-
-    from crispmap.geo.vector_file import check_vector_name
-
-    check_vector_name(out)  # of the folder, as it is a part of the names of the vector files in it
     footprints = write_scenes(out, args.scenes, args.size, args.seed, args.workers, args.label_offset)
     displaced = f", labels in masks_offset displaced by up to {args.label_offset:g} m" if args.label_offset else ""
     scenes = f"{args.scenes} scenes of {args.size}×{args.size} pixels"

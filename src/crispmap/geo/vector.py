@@ -217,7 +217,7 @@ def write_vectors(path: str | Path, polygons: NDArray[Any], attributes: dict[str
     Raises:
         OutputError: If the file cannot have that name.
     """
-    check_vector_name(Path(path))
+    check_vector_name(path)
     frame = gpd.GeoDataFrame(attributes, geometry=gpd.GeoSeries(polygons, crs=crs), crs=crs)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # rasters without a place are welcome

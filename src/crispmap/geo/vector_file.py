@@ -108,7 +108,7 @@ def read_features(path: Path, box: Bounds | None = None) -> Features:
     return Features(geometries[order], numbers[order], _crs(path, meta["crs"]))
 
 
-def check_vector_name(path: Path) -> None:
+def check_vector_name(path: str | Path) -> None:
     """Checks that a file of vectors can be written by a name: pyogrio looks for addresses and archives in it.
 
     Raises:
@@ -118,7 +118,7 @@ def check_vector_name(path: Path) -> None:
         raise OutputError(f"{str(path)!r} cannot be written by that name; leave out ; ! tabs and newlines")
 
 
-def _is_taken_apart(path: Path) -> bool:
+def _is_taken_apart(path: str | Path) -> bool:
     return any(sign in str(path) for sign in ";!\n\r\t")
 
 

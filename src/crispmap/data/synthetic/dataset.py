@@ -59,12 +59,16 @@ def write_scenes(
 
     Raises:
         SettingError: If a number is out of range.
+        OutputError: If a name has signs in it that names of vector files cannot have, or the disk is full.
     """
     if scenes < 1:
         raise SettingError(f"scenes is {scenes}; give at least 1")
     if workers is not None and workers < 1:
         raise SettingError(f"workers is {workers}; give at least 1")
+    from crispmap.geo.vector_file import check_vector_name  # not needed by the workers, which import this module too
+
     check_scene(seed, 0, size)
+    check_vector_name(out)  # of the folder, as it is a part of the names of the vector files in it
     check_label_offset(label_offset)
     with whole_folder(out) as folder:
         (folder / "images").mkdir()
@@ -144,7 +148,7 @@ def _offset_columns(footprints: list[tuple[str, Footprint]]) -> dict[str, NDArra
 def _write_footprints(
     path: Path, footprints: list[tuple[str, Footprint]], more: Mapping[str, NDArray[Any]] | None = None
 ) -> None:
-    import pyogrio  # not needed by the workers, which import this module too
+    import pyogrio  # nor this
 
     columns = {
         "scene": np.array([name for name, _ in footprints], dtype=object),
