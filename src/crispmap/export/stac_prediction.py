@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from shapely.geometry.polygon import orient
 
 from crispmap import __version__
 from crispmap.export.stac import ANY_TIME, GEOJSON, Json, extension, href, item
 from crispmap.export.stac_model import model_name
 from crispmap.export.styles import Layer
+from crispmap.geo.degrees import to_degrees
 from crispmap.geo.raster import Raster, opened
 from crispmap.models import ModelSpec
 
@@ -169,5 +170,5 @@ def _outline(raster: Raster) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rows = np.concatenate([nil, steps, one, 1 - steps, [0]]) * raster.height
     t = raster.transform
     x, y = t.a * cols + t.b * rows + t.c, t.d * cols + t.e * rows + t.f
-    lon, lat = Transformer.from_crs(raster.crs, "EPSG:4326", always_xy=True).transform(x, y)
+    lon, lat = to_degrees(raster.crs).transform(x, y)
     return np.asarray(lon), np.asarray(lat)

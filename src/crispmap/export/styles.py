@@ -14,7 +14,7 @@ Layer = Literal["probability", "mask", "footprints"]
 
 _VERSION = "3.22"  # the QGIS whose words these are; later ones read them too
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-_BUILDING = (228, 26, 28)
+BUILDING = (228, 26, 28)  # the colour of buildings, on all that is written
 _OPAQUE = 255
 _RAMP = {  # colour and opacity by probability: imagery below shows where there is nothing
     0.0: ((255, 255, 178), 0),
@@ -74,7 +74,7 @@ def _probability() -> Iterable[ET.Element]:
 def _mask() -> Iterable[ET.Element]:
     renderer = _raster_renderer("paletted")
     palette = ET.SubElement(renderer, "colorPalette")  # of values that are not in it nothing is drawn
-    ET.SubElement(palette, "paletteEntry", value="255", label="building", color=_hex(_BUILDING), alpha=str(_OPAQUE))
+    ET.SubElement(palette, "paletteEntry", value="255", label="building", color=_hex(BUILDING), alpha=str(_OPAQUE))
     return [_pipe(renderer)]
 
 
@@ -84,9 +84,9 @@ def _footprints() -> Iterable[ET.Element]:
     fill = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
     options = ET.SubElement(fill, "Option", type="Map")
     values = {
-        "color": _rgba(_BUILDING, 50),
+        "color": _rgba(BUILDING, 50),
         "style": "solid",
-        "outline_color": _rgba(_BUILDING, _OPAQUE),
+        "outline_color": _rgba(BUILDING, _OPAQUE),
         "outline_style": "solid",
         "outline_width": "0.4",
         "outline_width_unit": "MM",

@@ -15,10 +15,10 @@ from rasterio._err import CPLE_BaseError  # what GDAL says while it copies; rast
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from crispmap.errors import OutputError
+from crispmap.export.styles import BUILDING
 from crispmap.geo.raster import Raster, small_cache
 from crispmap.predict.vrt import new_vrt, say
 
-_BUILDING = (228, 26, 28)
 _CREATION = {"compress": "deflate", "bigtiff": "if_safer", "blocksize": 512}
 
 
@@ -62,7 +62,7 @@ def write_mask(path: Path, rows: Path, raster: Raster, threshold: float, tags: M
     say(band, "Description", "building")
     say(band, "ColorInterp", "Palette")
     colours = ET.SubElement(band, "ColorTable")
-    for colour in [(0, 0, 0)] * 255 + [_BUILDING]:
+    for colour in [(0, 0, 0)] * 255 + [BUILDING]:
         ET.SubElement(colours, "Entry", {f"c{i}": str(c) for i, c in enumerate((*colour, 255), 1)})
     lookup = ET.SubElement(band, "ComplexSource")
     say(lookup, "SourceFilename", levels.name, relativeToVRT="1")

@@ -143,10 +143,9 @@ class Job:
         return [*self.layers.values(), *map(style_path, self.layers.values()), self.item]
 
     @property
-    def places(self) -> list[Path]:
-        """Every place where a file of this or an older prediction may be."""
-        older = [] if self.wants_footprints else [self.footprints, style_path(self.footprints)]
-        return [*self.outputs, *older]
+    def outdated(self) -> list[Path]:
+        """What an older prediction may have left and this one does not replace."""
+        return [] if self.wants_footprints else [self.footprints, style_path(self.footprints)]
 
     @property
     def unfinished(self) -> Path:
@@ -247,7 +246,7 @@ def _check_places(job: Job, inputs: Collection[str]) -> None:
         check_format(job.footprints)
     journal = Journal.read(job.unfinished)
     ours = journal is not None and journal.stage != "rows"
-    for place in job.places:
+    for place in (*job.outputs, *job.outdated):
         if os.path.realpath(place) in inputs:
             raise OutputError(f"{place} is one of the images and would be replaced; give another folder")
         if place.exists() and not job.overwrite and not ours:

@@ -195,7 +195,7 @@ def _make_outputs(job: Job, settings: Settings, origin: Origin) -> int | None:
 
 def _move(job: Job) -> None:
     """Moves the outputs to their places; older footprints, where none are wanted, would not belong to them."""
-    for path in {*job.places} - {*job.outputs}:
+    for path in job.outdated:
         path.unlink(missing_ok=True)
     for path in job.outputs:
         made = job.unfinished / path.name
