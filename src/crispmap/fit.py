@@ -130,7 +130,7 @@ def fit_regions(
     )
     run = settings.out
     writes = getattr(rank_zero_only, "rank", 0) == 0  # of several processes, each of which comes by here, one
-    done = 0 if going_on is None else _step(going_on)
+    done = 0 if going_on is None else steps_done(going_on)
     logged = logged_before(run, done) if done else []
     if writes and going_on is None:
         begin(settings)
@@ -170,7 +170,7 @@ def fit_regions(
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
     if not writes:
         return FitResult(run, {})
-    kept, kept_step = load_model(best.best_model_path), _step(Path(best.best_model_path))
+    kept, kept_step = load_model(best.best_model_path), steps_done(Path(best.best_model_path))
     metrics = next(row for row in validations(run) if row["step"] == kept_step)
     kept.spec = replace(spec, training=_provenance(settings, metrics))
     write_item(model_item(kept, run / MODEL_FILE, run), run / MODEL_ITEM_FILE)
@@ -254,8 +254,8 @@ def _model(settings: FitSettings, train: list[Region], start: Path | None) -> tu
     return spec, SegmentationModel(spec, settings.model.weights)
 
 
-def _step(checkpoint: Path) -> int:
-    """The steps that were done when it was written."""
+def steps_done(checkpoint: Path) -> int:
+    """The steps that were done when a checkpoint was written."""
     done: int = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
     return done
 

@@ -33,10 +33,20 @@ def begin(settings: FitSettings) -> None:
         path.write_text(yaml.safe_dump(settings.plain(), sort_keys=False))
 
 
+def ended(settings: FitSettings) -> bool:
+    """Whether the folder holds a run of these settings that went to its end."""
+    return (settings.out / MODEL_FILE).exists() and _is_of(settings)
+
+
 def unfinished(settings: FitSettings) -> bool:
     """Whether the folder holds a run of these settings that was stopped before its end."""
+    return not (settings.out / MODEL_FILE).exists() and _is_of(settings)
+
+
+def _is_of(settings: FitSettings) -> bool:
+    """Whether the folder holds a run of these settings."""
     config = settings.out / CONFIG_FILE
-    if not config.exists() or (settings.out / MODEL_FILE).exists():
+    if not config.exists():
         return False
     try:
         there = read_yaml(config, "the settings")

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import crispmap.compare.comparing as comparing
+import crispmap.compare.runner as runner
 from crispmap.compare import Plan
 from crispmap.compare.comparing import compare
 from crispmap.compare.cost import loss_costs, median_step, step_ends
-from crispmap.compare.measure import METRICS
-from crispmap.compare.runner import check_older, model_of, state_of
+from crispmap.compare.measure import METRICS, tiles_of
+from crispmap.compare.runner import carry_out, check_older, counts_of, model_of, state_of
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.errors import InputError, SettingError
@@ -53,6 +55,7 @@ class FakeTraining:
         self.made: list[tuple[str, int]] = []
         self.broken: str | None = None
         self.ends_at: int | None = None
+        self.writes_model = False
 
     def __call__(self, settings: FitSettings) -> None:
         loss = settings.out.parent.name
@@ -70,6 +73,9 @@ class FakeTraining:
             table = csv.writer(file)
             table.writerow(["step", "val/iou", "val/boundary_f1", "val/perimeter_ratio"])
             table.writerows([[0, 0.1, 0.2, 2.0], [1, 0.2, 0.3, 1.5]])
+        if self.writes_model:
+            (settings.out / "config.yaml").write_text(yaml.safe_dump(settings.plain()))
+            SegmentationModel(spec).save(settings.out / "model.pt")
 
 
 @pytest.fixture
@@ -134,6 +140,31 @@ class TestResuming:
         assert state_of(plan.runs()[1]) is None
         compare(plan, train=train)
         assert train.made == [("bce", 0), ("surface", 0), ("surface", 0), ("bce", 1), ("surface", 1)]
+
+    @pytest.mark.parametrize("file", ["last.pt", "run.json", "counts.json"])
+    def test_what_was_trained_to_its_end_is_not_trained_again(self, plan, train, monkeypatch, file):
+        """Whatever file it was stopped at that a run is written down by."""
+        train.writes_model = True
+        plan = replace(plan, seeds=1)
+        tiles = tiles_of(find_regions(plan.settings(plan.runs()[0]))[1])
+        write = runner.whole_file
+
+        def stopped(path: Path):
+            if path.name == file:
+                raise KeyboardInterrupt
+            return write(path)
+
+        monkeypatch.setattr(runner, "whole_file", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            carry_out(plan, tiles, train)
+        monkeypatch.setattr(runner, "whole_file", write)
+        carry_out(plan, tiles, train)
+        assert train.made == [("bce", 0), ("surface", 0)]
+        assert not list(plan.out.rglob("checkpoints"))
+        undisturbed = replace(plan, out=plan.out.parent / "undisturbed")
+        carry_out(undisturbed, tiles, train)
+        for found, expected in zip(plan.runs(), undisturbed.runs(), strict=True):
+            np.testing.assert_equal(counts_of(found), counts_of(expected))
 
     def test_other_settings_in_the_same_folder_are_refused(self, plan, train, monkeypatch):
         compare(plan, train=train)

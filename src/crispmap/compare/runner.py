@@ -17,8 +17,9 @@ from crispmap.compare.cost import median_step, step_ends
 from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import OutputError, SettingError, one_line
+from crispmap.fit import steps_done
 from crispmap.models import SegmentationModel, load_model
-from crispmap.run import CHECKPOINTS, essence, validations
+from crispmap.run import CHECKPOINTS, ended, essence, validations
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
 
@@ -38,8 +39,8 @@ class State:
     Attributes:
         settings: What `fit` was told, without the run's folder and the loader's processes.
         finished: Whether it went to its end.
-        seconds: That training took.
-        step_ms: Median time of a step.
+        seconds: That training took since it was last begun or gone on with.
+        step_ms: Median time of a step; None if all had been done by then.
         steps: Steps at which the network was validated.
         curves: The validation metrics at these, by name.
         error: Why it failed, in a line.
@@ -104,6 +105,7 @@ def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train) -> None:
         try:
             if run in waiting:
                 _train(plan, run, train)
+            clear(run.folder, [CHECKPOINTS])  # the last weights are kept, and by now the run is written down
             if _names(run) != [tile.name for tile in tiles]:
                 _count(run, tiles)
         except Exception as error:  # whatever one run dies of, the others can do without it
@@ -122,17 +124,16 @@ def _train(plan: Plan, run: Run, train: Train) -> None:
     """Trains and keeps the last weights, so that nothing is chosen on the ground that is reported."""
     settings = plan.settings(run)
     clear(run.folder, [STATE_FILE, COUNTS_FILE, WEIGHTS_FILE])
+    checkpoint = run.folder / CHECKPOINTS / "last.ckpt"
     start = time.perf_counter()
     with step_ends() as ends:
-        train(settings)
+        if not (ended(settings) and checkpoint.exists() and steps_done(checkpoint) == plan.steps):
+            train(settings)  # else a call before this one was stopped before it had written the run down
     seconds = time.perf_counter() - start
-    checkpoint = run.folder / CHECKPOINTS / "last.ckpt"
-    done = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
-    if done != plan.steps:
+    if (done := steps_done(checkpoint)) != plan.steps:
         raise SettingError(f"training ended at step {done} of {plan.steps}; runs are compared after equal steps")
     with whole_file(run.folder / WEIGHTS_FILE) as path:
         load_model(checkpoint).save(path)
-    clear(run.folder, [CHECKPOINTS])
     rows = validations(run.folder)
     curves = {key: [row[key] for row in rows] for key in rows[0] if key != "step"}
     steps = [row["step"] for row in rows]
