@@ -107,13 +107,14 @@ for what, stem in ODD.items():
         "image",
         lambda f, s=stem: save(f / "x.tif", photo()).rename(f / f"{s}.tif"),
         says,
-        {"predict": taken_apart},
+        {"predict": taken_apart, "check-data": HANDLED},  # which gives it a name of its own
     )
     add(
         f"a mask with {what} in its name",
         "mask",
         lambda f, s=stem: save(f / "x.tif", label()).rename(f / f"{s}.tif"),
         says,
+        {"check-data": HANDLED},
     )
     add(
         f"vectors with {what} in their name",

@@ -16,7 +16,7 @@ def _two_hundred_bands(folder):
     return save(folder / "a.tif", photo(200))
 
 
-@bad("mask", "200 bands that differ")
+@bad("mask", "200 bands that differ", {"check-data": "has 200 bands, but"})
 def _a_mask_of_two_hundred_bands(folder):
     return save(folder / "a.tif", photo(200))
 
@@ -90,12 +90,12 @@ def _a_mask_of_nothing_but_NaN(folder):
     return save(folder / "a.tif", np.full((HEIGHT, WIDTH), np.nan, "float32"))
 
 
-@bad("mask", "neither|0…7")
+@bad("mask", "neither|0…7", {"check-data": "holds 7, which"})
 def _a_mask_of_class_numbers(folder):
     return save(folder / "a.tif", (label() // 255 * 7).astype("uint8"))
 
 
-@bad("mask", "values from -9")
+@bad("mask", "values from -9", {"check-data": "holds int16, but"})
 def _a_mask_of_negative_numbers(folder):
     return save(folder / "a.tif", np.where(label() > 0, -9, 0).astype("int16"))
 
@@ -121,6 +121,7 @@ def _imagery_of_one_pixel(folder):
 
 
 NOWHERE = "has no CRS"
+AS_THE_IMAGE = ("without a CRS", "without a place", "in a local engineering CRS")  # masks: they have the image's pixels
 for how, profile, says in [
     ("without a CRS", {"crs": None}, NOWHERE),
     ("without a place", {"crs": None, "transform": Affine.identity()}, NOWHERE),
@@ -180,7 +181,7 @@ for how, profile, says in [
         f"a mask {how}",
         "mask",
         lambda folder, p=profile: save(folder / "a.tif", label(), **p),
-        f"{says}|share one grid",
+        HANDLED if how in AS_THE_IMAGE else f"{says}|share one grid|warp one",
         {"vectorize": f"{says}|{HANDLED}", "evaluate.*": f"{says}|{UNREADABLE}|share one grid|lies|warp one|{HANDLED}"},
     )
 

@@ -178,6 +178,22 @@ class TestBadInput:
         write_raster(pair[1] / "a.tif", mask(), transform=from_origin(ORIGIN[0] + 2, ORIGIN[1], 0.5, 0.5))
         self.refused(PairingError, "share one grid", *pair)
 
+    @pytest.mark.parametrize(
+        ("transform", "fits"),
+        [
+            (from_origin(*ORIGIN, 0.5, 0.5), True),
+            (from_origin(ORIGIN[0] + 2, ORIGIN[1], 0.5, 0.5), False),
+            (from_origin(0, 0, 1, 1), True),  # no place at all
+            (from_origin(0, 80, 0.5, 0.5), True),
+        ],
+    )
+    def test_label_without_a_crs_is_in_the_images(self, pair, write_raster, transform, fits):
+        write_raster(pair[1] / "a.tif", mask(), crs=None, transform=transform)
+        if fits:
+            assert len(find_scenes(*pair)) == 2
+        else:
+            self.refused(PairingError, r"lies \+4\.00 columns .* share one grid", *pair)
+
     def test_vectors_elsewhere(self, pair, tmp_path):
         labels = footprints(tmp_path / "f.gpkg", [square(5000, 5000, 20, 20)])
         self.refused(PairingError, "does not overlap", pair[0], labels)

@@ -113,7 +113,7 @@ def test_windows_are_drawn_from_it(tree):
 
 
 def test_another_value_in_a_label_is_named(tree, write_raster):
-    write_raster(tree / "train" / "gt" / "austin6.tif", mask_of(0) // 255, crs=None)
+    write_raster(tree / "train" / "gt" / "austin6.tif", mask_of(0) // 255, crs=None, transform=None)
     scene = next(s for s in open_dataset("inria", tree).train if s.image.path.stem == "austin6")
     with pytest.raises(InputError, match=r"gt/austin6.tif holds 1, which the published labels do not"):
         scene.read(scene.image.window, (HEIGHT, WIDTH))
@@ -122,13 +122,19 @@ def test_another_value_in_a_label_is_named(tree, write_raster):
 
 
 def test_a_label_of_several_bands_is_refused(tree, write_raster):
-    write_raster(tree / "train" / "gt" / "austin6.tif", np.stack([mask_of(0)] * 3), crs=None)
+    write_raster(tree / "train" / "gt" / "austin6.tif", np.stack([mask_of(0)] * 3), crs=None, transform=None)
     with pytest.raises(InputError, match=r"gt/austin6\.tif has 3 bands, but the published labels have one"):
         open_dataset("inria", tree)
 
 
+def test_a_label_of_another_type_is_refused(tree, write_raster):
+    write_raster(tree / "train" / "gt" / "austin6.tif", mask_of(0).astype("int16") + 1, crs=None, transform=None)
+    with pytest.raises(InputError, match=r"gt/austin6\.tif holds int16, but the published labels hold uint8"):
+        open_dataset("inria", tree)
+
+
 def test_a_declared_nodata_value_does_not_hide_the_background(tree, write_raster):
-    write_raster(tree / "train" / "gt" / "austin1.tif", mask_of(0), nodata=0, crs=None)
+    write_raster(tree / "train" / "gt" / "austin1.tif", mask_of(0), nodata=0, crs=None, transform=None)
     scene = open_dataset("inria", tree).val[0]
     np.testing.assert_array_equal(scene.read(scene.image.window, (HEIGHT, WIDTH)).label, mask_of(0) // 255)
 
@@ -148,7 +154,7 @@ def test_files_without_a_partner_and_surplus_ones_are_named(tree, write_raster):
 
 
 def test_a_label_of_another_size_is_refused(tree, write_raster):
-    write_raster(tree / "train" / "gt" / "austin6.tif", mask_of(0)[:-1], crs=None)
+    write_raster(tree / "train" / "gt" / "austin6.tif", mask_of(0)[:-1], crs=None, transform=None)
     with pytest.raises(PairingError, match=r"austin6.tif is 90×69 pixels but .* is 90×70"):
         open_dataset("inria", tree)
 
@@ -201,10 +207,11 @@ def test_names_and_choices_are_checked(tree):
 
 def test_the_inspection_counts(tree, write_raster):
     (tree / "train" / "images" / "austin5.tif").write_bytes(b"no raster")
-    write_raster(tree / "train" / "gt" / "austin6.tif", np.full((HEIGHT, WIDTH), 7, "uint8"), crs=None)
+    write_raster(tree / "train" / "gt" / "austin6.tif", np.full((HEIGHT, WIDTH), 7, "uint8"), crs=None, transform=None)
     found = inspect_dataset("inria", tree.parent)
-    assert [tile.name for tile, _ in found.tiles] == [name for name in TRAIN if name != "austin5"] + TEST
+    assert [tile.name for tile, _ in found.tiles] == [n for n in TRAIN if n not in ("austin5", "austin6")] + TEST
     assert any("austin5.tif cannot be read" in note for note in found.notes)
+    assert any("gt/austin6.tif holds 7, which the published labels do not" in note for note in found.notes)
     truth = np.concatenate([np.full((HEIGHT, WIDTH), 7, "uint8") if n == "austin6" else mask_of(i)
                             for i, n in enumerate(TRAIN) if n != "austin5"])  # fmt: skip
     values, counts = np.unique(truth, return_counts=True)

@@ -139,7 +139,7 @@ def test_the_best_alignment_is_that_of_a_literal_search():
 def test_neither_contrast_nor_its_sign_nor_units_count():
     label, image = building_of(drawn(house(2, 1))), photograph(house())
     first = offset_from_edges(label, EdgeField.of(image), NOTHING)
-    for other in (image * 300 + 1000, -image, image / 255):
+    for other in (image * 300 + 1000, -image, image / 255, image * 1e28):
         assert offset_from_edges(label, EdgeField.of(other), NOTHING) == pytest.approx(first, abs=1e-3)
 
 

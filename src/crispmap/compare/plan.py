@@ -192,7 +192,8 @@ class Plan:
         names = [name.strip() for name in given or [self.model.encoder]]
         full = [name if name in NETWORKS or "/" in name else f"{self.model.architecture}/{name}" for name in names]
         if not all(_NAME.fullmatch(part) for name in full for part in name.split("/", 1)) or len(set(full)) < len(full):
-            raise SettingError(f"--networks is {self.networks}; give different names with commas between them")
+            asked = f"--networks is {self.networks}" if given else f"--model.encoder is {self.model.encoder!r}"
+            raise SettingError(f"{asked}; give different names, with commas between them if there are several")
         return {name: self._network(name) for name in full}
 
     def _network(self, name: str) -> ModelSettings:

@@ -60,6 +60,15 @@ class CodedLabel:
     decode: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
     classes: tuple[int, ...] = (1,)
 
+    def __post_init__(self) -> None:
+        """Checks the type: codes are bytes.
+
+        Raises:
+            InputError: If the file's are something else.
+        """
+        if self.raster.dtype != "uint8":
+            raise InputError(f"{self.raster.path} holds {self.raster.dtype}, but the published labels hold uint8")
+
     def read(self, window: Window) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """The class and where it is known, both (height, width); several classes are (classes, height, width).
 

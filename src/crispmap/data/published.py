@@ -125,6 +125,8 @@ def inspect_dataset(name: str, root: Path) -> Inspection:
             scene.image.read(scene.image.window._replace(height=1), scene.nodata)
             if tile.label is not None:
                 values.update(reader.tally(Raster.of(tile.label)))
+                for window in scene.image.window.strips():
+                    scene.label.read(window)
         except CrispmapError as error:
             notes.append(str(error))
         else:

@@ -274,6 +274,8 @@ def raster_files(folder: Path) -> list[Path]:
 def check_same_grid(one: Raster, other: Raster) -> None:
     """Checks that two rasters have the same pixels: size and, where both have a place, place.
 
+    *Convention.* One without a CRS is in that of the other; if it has no place in it either, sizes alone are compared.
+
     Raises:
         PairingError: If they differ by more than a twentieth of a pixel anywhere.
     """
@@ -282,10 +284,12 @@ def check_same_grid(one: Raster, other: Raster) -> None:
             f"{one.path} is {one.width}×{one.height} pixels but {other.path} is {other.width}×{other.height}; "
             "they must share one grid"
         )
-    if not (one.located and other.located):
+    if one.crs and other.crs and one.crs != other.crs:
+        if one.located and other.located:
+            raise PairingError(f"{one.path} is in {one.crs} but {other.path} is in {other.crs}; warp one to the other")
+        return  # what a local engineering CRS measures from is not known
+    if not (_has_origin(one) and _has_origin(other)):
         return
-    if one.crs != other.crs:
-        raise PairingError(f"{one.path} is in {one.crs} but {other.path} is in {other.crs}; warp one to the other")
     for corner in ((0, 0), (0, one.height), (one.width, 0), (one.width, one.height)):
         col, row = ~other.transform @ (one.transform @ corner)
         if max(abs(col - corner[0]), abs(row - corner[1])) > 0.05:
@@ -293,6 +297,11 @@ def check_same_grid(one: Raster, other: Raster) -> None:
                 f"{one.path} lies {col - corner[0]:+.2f} columns and {row - corner[1]:+.2f} rows from {other.path}; "
                 "they must share one grid"
             )
+
+
+def _has_origin(raster: Raster) -> bool:
+    """Whether a raster's pixels are counted from a place; where only their size or order is known, they are from 0."""
+    return raster.located or raster.transform.c != 0
 
 
 def parse_nodata(text: str | float | None) -> Nodata:

@@ -72,14 +72,15 @@ class EdgeField:
         """
         unknown = ~np.isfinite(image).all(axis=0)
         right, down = np.stack([_gradient(np.where(unknown, 0, band), _FINE) for band in image], axis=1)
-        length = np.sqrt((right**2 + down**2).sum(axis=0))
+        length = np.sqrt(np.square((right, down), dtype=np.float64).sum(axis=(0, 1)))  # squares of float32 may overflow
         # a tenth of what is usual here keeps sensor noise on even ground from counting like an edge
         floor = max(0.1 * float(np.median(length[~unknown])), 1e-6) if not unknown.all() else 1.0
+        right, down = (gradient / (length + floor) for gradient in (right, down))
         tensor = np.stack([(a * b).sum(axis=0) for a, b in ((right, right), (right, down), (down, down))])
         known = ~ndimage.binary_dilation(unknown, iterations=_BORDER) if unknown.any() else ~unknown
         if ignored is not None:
             known &= ~ignored
-        return cls((tensor / (length + floor) ** 2).astype(np.float32), known)
+        return cls(tensor.astype(np.float32), known)
 
 
 def offset_from_edges(building: Building, edges: EdgeField, others: NDArray[np.bool_], reach: int = 8) -> Offset | None:

@@ -54,7 +54,7 @@ def write_mask(path: Path, rows: Path, raster: Raster, threshold: float, tags: M
     Raises:
         OutputError: If it cannot be written.
     """
-    levels = path.with_suffix(".levels.vrt")
+    levels = path.with_name("levels.vrt")
     source, band = _vrt(rows, raster, {})
     _raw(band, rows, raster, 0)
     ET.ElementTree(source).write(levels)
@@ -91,7 +91,7 @@ def _raw(band: ET.Element, rows: Path, raster: Raster, part: int) -> None:
 
 
 def _copy(vrt: ET.Element, path: Path, overviews: str) -> None:
-    source = path.with_suffix(".vrt")
+    source = path.with_name("map.vrt")  # not of the map's name: GDAL takes a backslash for the end of a folder
     ET.ElementTree(vrt).write(source)
     try:
         with warnings.catch_warnings(), small_cache():
