@@ -166,6 +166,15 @@ class TestResuming:
         for found, expected in zip(plan.runs(), undisturbed.runs(), strict=True):
             np.testing.assert_equal(counts_of(found), counts_of(expected))
 
+    def test_what_a_failing_disk_has_torn_is_made_again(self, plan, train):
+        plan = replace(plan, seeds=1)
+        undisturbed = compare(plan, train=train)
+        state, counts = (plan.runs()[i].folder / name for i, name in enumerate(("run.json", "counts.json")))
+        for path in (state, counts, plan.out / "cost.json"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert compare(plan, train=train).differences == undisturbed.differences
+        assert train.made == [("bce", 0), ("surface", 0), ("bce", 0)]
+
     def test_other_settings_in_the_same_folder_are_refused(self, plan, train, monkeypatch):
         compare(plan, train=train)
         with pytest.raises(SettingError, match=r"seed0 holds a finished run with steps 2, but 3 is asked for"):

@@ -2,10 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 from crispmap.compare.cost import Cost, loss_costs
 from crispmap.compare.gallery import contested_windows
@@ -13,7 +12,7 @@ from crispmap.compare.measure import tiles_of
 from crispmap.compare.page import page_of
 from crispmap.compare.plan import Plan, Run
 from crispmap.compare.results import Comparison, gather, write_json, write_markdown
-from crispmap.compare.runner import Train, carry_out, check_older, counts_of, model_of, state_of
+from crispmap.compare.runner import Train, carry_out, check_older, counts_of, model_of, state_of, written_down
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.errors import SettingError
@@ -95,7 +94,7 @@ def _shown_seed(done: Sequence[Run]) -> int:
 def _costs(plan: Plan, done: Sequence[Run], learn: Sequence[Region]) -> dict[str, Cost]:
     """Of each loss with a finished run: measured together, or as they were the last time, if all are there."""
     path, losses = plan.out / COST_FILE, {run.method.loss_name: run.method.loss for run in done}
-    known = _known_costs(path)
+    known = {name: Cost(**cost) for name, cost in written_down(path).items()}
     if not set(losses) <= set(known):
         log.info("measuring the cost of the losses")
         data = plan.data
@@ -103,9 +102,3 @@ def _costs(plan: Plan, done: Sequence[Run], learn: Sequence[Region]) -> dict[str
         with whole_file(path) as part:
             part.write_text(json.dumps({name: asdict(cost) for name, cost in known.items()}) + "\n", encoding="utf-8")
     return {name: known[name] for name in losses}
-
-
-def _known_costs(path: Path) -> Mapping[str, Cost]:
-    if not path.exists():
-        return {}
-    return {name: Cost(**cost) for name, cost in json.loads(path.read_text(encoding="utf-8")).items()}

@@ -59,8 +59,19 @@ class State:
 
 def state_of(run: Run) -> State | None:
     """What is known of a run; None if it has not ended yet."""
-    path = run.folder / STATE_FILE
-    return State(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    found = written_down(run.folder / STATE_FILE)
+    return State(**found) if found else None
+
+
+def written_down(path: Path) -> dict[str, Any]:
+    """What a file of a comparison holds; nothing if it is missing, or torn by a failing disk: then it is made again."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def check_older(plan: Plan) -> None:
@@ -162,16 +173,15 @@ def _fail(plan: Plan, run: Run, error: Exception) -> None:
 
 def counts_of(run: Run) -> Counts | None:
     """The counts of a finished run, (tiles,) by name; None if there are none."""
-    state, path = state_of(run), run.folder / COUNTS_FILE
-    if state is None or not state.finished or not path.exists():
+    state, found = state_of(run), written_down(run.folder / COUNTS_FILE).get("counts")
+    if state is None or not state.finished or found is None:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))["counts"]
     return {key: np.array(values, np.float64) for key, values in found.items()}
 
 
 def _names(run: Run) -> list[str]:
-    path = run.folder / COUNTS_FILE
-    return json.loads(path.read_text(encoding="utf-8"))["tiles"] if path.exists() else []
+    names: list[str] = written_down(run.folder / COUNTS_FILE).get("tiles", [])
+    return names
 
 
 def _essence(settings: FitSettings) -> dict[str, Any]:

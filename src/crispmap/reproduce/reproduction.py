@@ -47,13 +47,13 @@ def make_scenes(out: Path, scenes: Mapping[str, Mapping[str, Any]]) -> None:
         SettingError: If other scenes are there.
     """
     folder = out / "scenes"
-    wanted = {part: dict(how) for part, how in scenes.items()}
+    description = json.dumps(scenes) + "\n"
     if (folder / _SCENES_FILE).exists():
-        if json.loads((folder / _SCENES_FILE).read_text(encoding="utf-8")) != wanted:
+        if (folder / _SCENES_FILE).read_text(encoding="utf-8") != description:
             raise SettingError(f"{folder} holds other scenes than these settings make; give another --out")
         return
-    for part, how in wanted.items():
+    for part, how in scenes.items():
         log.info("making the scenes of %s", folder / part)
         write_scenes(folder / part, **how)
     with whole_file(folder / _SCENES_FILE) as path:
-        path.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+        path.write_text(description, encoding="utf-8")
