@@ -65,6 +65,18 @@ def two_houses(tmp_path, write_raster) -> dict[str, Path]:
 
 
 @pytest.fixture
+def plain_network(monkeypatch):
+    """Networks of two convolutions, made at once, for tests of what is done with networks, whatever these are."""
+    from torch import nn
+
+    def plain(spec, weights):
+        first = [nn.Conv2d(spec.bands, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.1)]
+        return nn.Sequential(*first, nn.Conv2d(8, len(spec.classes), 3, padding=1))
+
+    monkeypatch.setattr("crispmap.models._network", plain)
+
+
+@pytest.fixture
 def bright_squares(tmp_path, write_raster) -> tuple[Path, Path]:
     """Images and masks of two scenes with bright squares on dark ground, easy to tell."""
     rng = np.random.default_rng(0)

@@ -69,6 +69,7 @@ def stop_after(monkeypatch, calls, method):
     monkeypatch.setattr(SegmentationTask, method, stopping)
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize(
     "stops",
     [
@@ -89,6 +90,7 @@ def test_weights_metrics_and_logs_are_those_of_a_run_that_was_never_stopped(sett
     assert not unfinished(settings("run"))
 
 
+@pytest.mark.usefixtures("plain_network")
 def test_only_steps_after_the_last_validation_are_repeated(settings, monkeypatch):
     done = []
     step = SegmentationTask.training_step
@@ -104,6 +106,7 @@ def test_only_steps_after_the_last_validation_are_repeated(settings, monkeypatch
     assert done == [0, 1, 2, 3, 4, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize(("seed", "resume"), [(0, False), (1, True)])
 def test_other_settings_or_none_asked_begin_anew(settings, monkeypatch, seed, resume):
     with monkeypatch.context() as patch:

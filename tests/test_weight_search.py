@@ -187,6 +187,7 @@ def test_the_chosen_path_is_a_run_that_was_never_stopped(settings, monkeypatch, 
     assert rows == [pytest.approx(row) for row in crispmap.fit.validations(straight.run)]
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize("name", ["ramp", "constant"])
 def test_a_schedule_in_stages_is_the_run_of_fit(settings, name):
     given = settings(steps=5)
@@ -200,6 +201,7 @@ def test_a_schedule_in_stages_is_the_run_of_fit(settings, name):
     assert states_equal(load_model(given.out).state_dict(), load_model(straight.run).state_dict())
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize("metric", ["iou", "boundary_f1"])
 def test_what_is_chosen_and_kept(settings, metric):
     given = settings()
@@ -224,6 +226,7 @@ def test_what_is_chosen_and_kept(settings, metric):
     assert tree.cost["steps"] == make_plan(given, policy).cost == 2 + 2 * 6
 
 
+@pytest.mark.usefixtures("plain_network")
 def test_siblings_see_the_same_samples_and_losers_leave_no_weights(settings, monkeypatch):
     seen = []
     step = SegmentationTask.training_step
@@ -252,6 +255,7 @@ class Stopped(BaseException):
     """As a signal would."""
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize("stops", [[1], [5, 3, 6]])  # after so many steps of each try
 def test_stopped_and_started_again_it_ends_alike(settings, monkeypatch, stops):
     undisturbed = search_weight(settings("undisturbed"), POLICY)
@@ -303,6 +307,7 @@ def test_a_branch_that_fails_beside_others_says_why(settings):
         search_weight(settings(model=ModelSettings(encoder="nonsense")), POLICY, devices=2)
 
 
+@pytest.mark.usefixtures("plain_network")
 def test_what_cannot_be_searched(settings):
     with pytest.raises(SettingError, match="--devices is 0"):
         search_weight(settings(), POLICY, devices=0)
@@ -318,6 +323,7 @@ def test_what_cannot_be_searched(settings):
         search_weight(settings(steps=10, trainer=seldom), replace(POLICY, from_epoch=2, every_epochs=3))
 
 
+@pytest.mark.usefixtures("plain_network")
 def test_another_search_is_not_gone_on_with(settings):
     search_weight(settings(steps=3), POLICY)
     content = json.loads((settings().out / "search.json").read_text())

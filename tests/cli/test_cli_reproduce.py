@@ -69,6 +69,7 @@ def test_aicd(tmp_path, aicd, tiny, capsys):
     assert {tile.split("_")[0] for tile in results["tiles"]} == {"Scene0008", "Scene0009"}
 
 
+@pytest.mark.usefixtures("plain_network")
 @pytest.mark.parametrize(("name", "folder"), [("inria", "AerialImageDataset"), ("potsdam", "Potsdam")])
 def test_trees_with_real_pixels(real_data, tmp_path, tiny, capsys, name, folder):
     out = tmp_path / "out"

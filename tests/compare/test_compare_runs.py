@@ -116,6 +116,7 @@ class TestPairing:
         assert not all(torch.equal(a, b) for a, b in zip(trained["bce", 0][0][0], trained["bce", 1][0][0], strict=True))
 
 
+@pytest.mark.usefixtures("plain_network")
 class TestResuming:
     def test_finished_runs_are_not_repeated_and_new_ones_are_added(self, plan, train, caplog):
         caplog.set_level(logging.INFO, "crispmap")
@@ -195,6 +196,7 @@ class TestResuming:
         assert all(len(c["hits"]) == 1 for runs in found.counts.values() for c in runs.values())
 
 
+@pytest.mark.usefixtures("plain_network")
 class TestFailing:
     def test_the_rest_stands_and_the_failed_one_is_tried_again(self, plan, train, caplog):
         train.broken = "surface"
@@ -247,6 +249,7 @@ class TestFailing:
         assert len(train.made) == 4
 
 
+@pytest.mark.usefixtures("plain_network")
 class TestWhatIsWritten:
     def test_numbers(self, plan, train):
         found = compare(plan, train=train, command="crispmap compare …")

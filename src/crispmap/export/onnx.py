@@ -66,9 +66,9 @@ def write_onnx(model: SegmentationModel, path: str | Path, *, tile: int | None =
         OutputError: If the network has something in it that ONNX has not, or not for any height and width.
         SettingError: If the side is not positive, or what exporting needs is not installed.
     """
-    check_extra()
     if tile is not None and tile < 1:
         raise SettingError(f"the side of a tile is at least 1 pixel, not {tile}")
+    check_extra()
     import onnx
 
     program = _translated(model, tile)
