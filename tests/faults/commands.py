@@ -17,44 +17,28 @@ TRAINER = ["--trainer.accelerator=cpu", "--trainer.precision=32-true", "--traine
 LEARNING = [*NETWORK, *TRAINER, "--data.window=32", "--data.batch_size=2"]
 
 
-@dataclass(frozen=True)
 class World:
-    """The files that all commands share: two scenes to learn from, one to predict, and a place for outputs."""
+    """The files that all commands share.
 
-    folder: Path
+    Attributes:
+        folder: All of it.
+        disk: Where all outputs go, each command's after the other's, so that a command is repeated to the letter.
+        images: To learn from.
+        masks: Their labels.
+        town: What is predicted.
+        levels: What is made footprints of.
+        model: With what is predicted; `make` leaves it to `fit`.
+    """
 
-    @property
-    def disk(self) -> Path:
-        """Where all outputs go, each command's after the other's, so that a command is repeated to the letter."""
-        return self.folder / "disk"
-
-    @property
-    def images(self) -> Path:
-        """To learn from."""
-        return self.folder / "images"
-
-    @property
-    def masks(self) -> Path:
-        """Their labels."""
-        return self.folder / "masks"
-
-    @property
-    def town(self) -> Path:
-        """What is predicted."""
-        return self.folder / "town.tif"
-
-    @property
-    def levels(self) -> Path:
-        """What is made footprints of."""
-        return self.folder / "levels.tif"
-
-    @property
-    def model(self) -> Path:
-        """With what is predicted."""
-        return self.folder / "model.pt"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.disk = folder / "disk"
+        self.images, self.masks = folder / "images", folder / "masks"
+        self.town, self.levels = folder / "town.tif", folder / "levels.tif"
+        self.model = folder / "model.pt"
 
     def make(self) -> None:
-        """Draws all of it but the model, which `fit` is to leave."""
+        """Draws all of it but the model."""
         generator = np.random.default_rng(0)
         self.disk.mkdir(parents=True)
         for i in range(2):

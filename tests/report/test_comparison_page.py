@@ -7,11 +7,11 @@ import math
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
+from parsed_page import Page
 from PIL import Image, ImageDraw
 
 from crispmap.functional.boundary_score import boundary_match
@@ -161,37 +161,6 @@ def example(losses: dict[str, str] | None = None, places: int = 3, **changes) ->
         ],
     }
     return ComparisonPage(**(settings | changes))
-
-
-class Page(HTMLParser):
-    """The words and elements of a page; fails where a tag that needs its end has none in its place."""
-
-    VOID = frozenset({"meta", "img", "wbr", "line", "input", "path", "br", "link"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self._open):
-            self.words += data
-
-    def named(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture

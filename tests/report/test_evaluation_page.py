@@ -5,11 +5,11 @@ import io
 import itertools
 import math
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import torch
+from parsed_page import Page
 from PIL import Image, ImageDraw
 
 from crispmap.functional.boundary_score import boundary_match
@@ -32,7 +32,6 @@ from crispmap.report.edges import (
 from crispmap.report.table import number, row
 
 EVIL = "<script>alert('scene')</script> & \"co\""
-VOID = {"meta", "img", "wbr", "line", "input", "path"}
 METRICS = (
     Metric("iou", "IoU", "intersection over union, pixels of all images pooled"),
     Metric("boundary_f1", "Boundary F1", "convention csurka, distance < 3 px, mean over images"),
@@ -138,46 +137,32 @@ def example(predictions: int = 3, images: int = 40, worst: int = 7, **changes) -
     return EvaluationPage(**(settings | changes))
 
 
-class Page(HTMLParser):
-    """The elements, links and cells of a page; fails where a tag that needs its end has none in its place."""
+class TablePage(Page):
+    """A page with the cells of its table of images, of which rows and cells need no end."""
 
     def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words = ""
-        self.rows: list[list[str]] = []  # of the table of images
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open
+        self.rows: list[list[str]] = []
+        super().__init__(html)
 
     def handle_starttag(self, tag, attributes):
-        if tag in ("td", "tr") and "tbody" in self._open:
-            while self._open[-1] in ("td", "th", "tr")[: 3 if tag == "tr" else 2]:
-                self._open.pop()
-        self.elements.append((tag, dict(attributes)))
+        if tag in ("td", "tr") and "tbody" in self.open:
+            while self.open[-1] in ("td", "th", "tr")[: 3 if tag == "tr" else 2]:
+                self.open.pop()
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        if tag not in VOID:
-            self._open.append(tag)
+        super().handle_starttag(tag, attributes)
 
     def handle_endtag(self, tag):
-        while tag == "tbody" and self._open[-1] in ("td", "th", "tr"):
-            self._open.pop()
-        if tag not in VOID:
-            assert self._open.pop() == tag
+        while tag == "tbody" and self.open[-1] in ("td", "th", "tr"):
+            self.open.pop()
+        super().handle_endtag(tag)
 
     def handle_data(self, data):
-        if {"script", "style"} & set(self._open):
-            return
-        self.words += data
-        if {"td", "th"} & set(self._open):
+        super().handle_data(data)
+        if {"td", "th"} & set(self.open):
             self.rows[-1][-1] += data.strip()
-
-    def named(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @pytest.fixture
@@ -197,7 +182,7 @@ def decoded(source: str) -> Image.Image:
 
 class TestThePage:
     def test_it_shows_all_of_it(self, written):
-        page = Page(written(example()))
+        page = TablePage(written(example()))
         for text in (
             "Three maps of Potsdam against the land register",
             "12,345,678 (0.9%)",
@@ -217,7 +202,7 @@ class TestThePage:
 
     def test_nothing_is_fetched_and_every_link_leads_somewhere(self, written):
         html = written(example())
-        page = Page(html)
+        page = TablePage(html)
         assert not re.findall(r"https?:|url\(|@import|<link", html)
         ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
         assert len(ids) == sum("id" in attributes for _, attributes in page.elements)
@@ -230,7 +215,7 @@ class TestThePage:
         evil = result(EVIL, EVIL, {"iou": EVIL}, iou=0.5)
         metric = Metric("iou", EVIL, EVIL)
         first = window(EVIL)
-        page = Page(
+        page = TablePage(
             written(
                 EvaluationPage(
                     EVIL,
@@ -315,7 +300,7 @@ class TestTheTableOfImages:
             ("east", [result("a", iou=0.75, boundary_f1=math.nan)]),
         ]
         html = written(EvaluationPage("t", [], METRICS, [result("a"), result("b")], per_image=per_image))
-        page = Page(html)
+        page = TablePage(html)
         assert page.rows[-2:] == [["west", "0.500", "0.250", "7.000", "∞"], ["east", "0.750", "–", "–", "–"]]
         assert page.rows[-4:-2] == [["Image", "IoU", "Hausdorff 95"], ["a", "b", "a", "b"]]
         columns = [int(head["data-column"]) for head in page.named("th") if "data-column" in head]
@@ -329,12 +314,12 @@ class TestTheTableOfImages:
             r"#only-(\d):checked\) :is\(tbody td:not\(:nth-child\(n\+(\d+)\):nth-child\(-n\+(\d+)\)", html
         )
         assert [tuple(map(int, found)) for found in shown] == [(i + 1, 2 + 3 * i, 4 + 3 * i) for i in range(5)]
-        radios = Page(html).named("input")
+        radios = TablePage(html).named("input")
         assert [("checked" in radio, radio.get("id")) for radio in radios[:2]] == [(True, "only-1"), (False, "only-2")]
         assert len(radios) == 5 + 1
 
     def test_one_prediction_has_a_column_for_each_metric(self, written):
-        page = Page(written(example(predictions=1, images=2)))
+        page = TablePage(written(example(predictions=1, images=2)))
         assert page.rows[-3] == ["Image", "IoU", "Boundary F1", "Boundary IoU", "Perimeter ratio", "Hausdorff 95"]
         assert not page.named("input")
 
@@ -365,7 +350,7 @@ class TestThePictures:
 
     def test_the_page_holds_them_whole(self, written):
         shown = window("unet_boundary", size=(700, 1024))
-        images = Page(written(example(windows=[shown]))).named("img")
+        images = TablePage(written(example(windows=[shown]))).named("img")
         small, full = (decoded(image["src"]) for image in images)
         assert full.size == (1024, 700)
         assert small.size == (512, 350)
@@ -416,7 +401,7 @@ class TestTheChart:
             assert ["".join(label.lines) for label in sorted(drawing.labels, key=lambda label: label.method)] == names
 
     def test_each_of_ten_curves_looks_different(self, written):
-        page = Page(written(example(predictions=10, images=0, worst=0)))
+        page = TablePage(written(example(predictions=10, images=0, worst=0)))
         looks = [path["class"] for path in page.named("path")]
         assert len(looks) == 20
         assert len(set(looks)) == 10

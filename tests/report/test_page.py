@@ -1,10 +1,10 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from parsed_page import Page
 from PIL import Image
 from shapely.geometry import box
 
@@ -22,44 +22,12 @@ from crispmap.report import (
 
 RNG = np.random.default_rng(1)
 EVIL = "<script>alert('scene')</script> & co"
-VOID = {"meta", "img", "br", "link", "line"}
 DEFINED = {
     "boundary_f1_tolerance": 3.0,
     "boundary_f1_unit": "px",
     "boundary_f1_convention": "csurka",
     "boundary_iou_width": 0.02,
 }
-
-
-class Page(HTMLParser):
-    """The elements and the words of a page; fails where a tag is not closed in its place."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words = ""
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert not self._open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self._open):
-            self.words += data
-
-    def named(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def scene(name: str, bands=3, size=(40, 50)) -> GallerySample:
