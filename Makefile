@@ -25,7 +25,7 @@ unit: .venv/installed  # one thread in each of two processes: threads of one wou
 docs: .venv/installed  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-faults: .venv/installed  ## kills, full disks and bad inputs, all of them: an hour; writes docs/results/faults.md
+faults: .venv/installed  ## kills, full disks and bad inputs, all of them: 40 minutes; writes docs/results/faults.md
 	$(BIN)/python tests/faults/run.py
 	OMP_NUM_THREADS=1 CRISPMAP_LONG=1 $(BIN)/pytest -n 2 -m long tests/bad_inputs
 
