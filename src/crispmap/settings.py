@@ -151,12 +151,12 @@ class OptimSettings:
 
 
 @dataclass(kw_only=True)
-class FitSettings:
-    """Everything about one training run.
+class GroundSettings:
+    """Imagery with labels, and the folder of what is learnt from it.
 
     Attributes:
-        images: A raster or a folder of rasters; with `dataset`, that data set's folder.
-        out: The folder of the run.
+        images: A raster or a folder of rasters to learn from; with `dataset`, that data set's folder.
+        out: The folder to make.
         labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile).
         dataset: A published data set instead of labels: aicd, inria or potsdam, or its name with its choices, such as
             {name: potsdam, boundaries: false}. docs/datasets.md lists them.
@@ -166,15 +166,6 @@ class FitSettings:
         nodata: "none", or a value that replaces what the images declare.
         scale: Train on imagery reduced to this share of its pixels a side.
         resolution: Instead of scale: the metres a pixel to which imagery is brought.
-        init: A run whose network and weights are the start.
-        steps: Of the optimiser.
-        steps_per_epoch: Steps between two validations; by default a tenth of all, from 10 to 500.
-        seed: Of everything random.
-        loss: A loss by its class path, alone or with init_args; BCE + IoU with the boundary term by default.
-        data: How samples are taken.
-        model: Which network is trained.
-        optim: How the weights are moved.
-        trainer: Arguments of Lightning's Trainer, such as accelerator, devices, precision, max_time.
     """
 
     images: Path
@@ -187,24 +178,11 @@ class FitSettings:
     nodata: str | float | None = None
     scale: float = 1.0
     resolution: float | None = None
-    init: Path | None = None
-    steps: int = 1000
-    steps_per_epoch: int | None = None
-    seed: int = 0
-    loss: str | dict[str, Any] | None = None
-    data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    optim: OptimSettings = field(default_factory=OptimSettings)
-    trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks the ranges and what excludes what."""
+        """Checks that all is there, the ranges and what excludes what."""
         check_nulls(self)
-        _within("--steps", self.steps, 1, 10**9)
-        _within("--seed", self.seed, 0, 2**32 - 1)
         _within("--scale", self.scale, 0.01, 4)
-        if self.steps_per_epoch is not None:
-            _at_least("--steps-per-epoch", self.steps_per_epoch, 1)
         if self.resolution is not None:
             _within("--resolution", self.resolution, 0.001, 1000)
             if self.scale != 1.0:
@@ -216,6 +194,41 @@ class FitSettings:
                 raise SettingError(f"--{name.replace('_', '-')} does not go with --dataset, which has its own")
         if (self.val_images is None) != (self.val_labels is None):
             raise SettingError("--val-images and --val-labels belong together; give both or neither")
+
+
+@dataclass(kw_only=True)
+class FitSettings(GroundSettings):
+    """Everything about one training run.
+
+    Attributes:
+        init: A run whose network and weights are the start.
+        steps: Of the optimiser.
+        steps_per_epoch: Steps between two validations; by default a tenth of all, from 10 to 500.
+        seed: Of everything random.
+        loss: A loss by its class path, alone or with init_args; BCE + IoU with the boundary term by default.
+        data: How samples are taken.
+        model: Which network is trained.
+        optim: How the weights are moved.
+        trainer: Arguments of Lightning's Trainer, such as accelerator, devices, precision, max_time.
+    """
+
+    init: Path | None = None
+    steps: int = 1000
+    steps_per_epoch: int | None = None
+    seed: int = 0
+    loss: str | dict[str, Any] | None = None
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the ranges of these, too."""
+        super().__post_init__()
+        _within("--steps", self.steps, 1, 10**9)
+        _within("--seed", self.seed, 0, 2**32 - 1)
+        if self.steps_per_epoch is not None:
+            _at_least("--steps-per-epoch", self.steps_per_epoch, 1)
 
     @property
     def epoch(self) -> int:

@@ -4,13 +4,13 @@ Free of torch, so that ``--help`` is.
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from crispmap.errors import InputError, SettingError
 from crispmap.input_file import read_yaml
-from crispmap.settings import NETWORKS, DataSettings, FitSettings, ModelSettings, OptimSettings, check_nulls, network
+from crispmap.settings import NETWORKS, DataSettings, FitSettings, GroundSettings, ModelSettings, OptimSettings, network
 
 Loss = str | dict[str, Any]  # a class path, alone or with init_args, as `crispmap fit` takes it
 
@@ -96,20 +96,10 @@ class Run:
 
 
 @dataclass(kw_only=True)
-class Plan:
+class Plan(GroundSettings):
     """Everything about one comparison.
 
     Attributes:
-        images: A raster or a folder of rasters to learn from; with `dataset`, that data set's folder.
-        out: The folder of the comparison.
-        labels: A mask or a folder of masks, or vectors.
-        dataset: A published data set instead of labels, as `crispmap fit` takes it.
-        val_images: Images to be examined on; without them a part of the ground is kept for that.
-        val_labels: Their labels.
-        area: Polygons inside which the labels are complete; pixels outside are ignored.
-        nodata: "none", or a value that replaces what the images declare.
-        scale: Train on imagery reduced to this share of its pixels a side.
-        resolution: Instead of scale: the metres a pixel to which imagery is brought.
         losses: Names with commas between them (docs/comparing.md lists them), a YAML file with a class path for each
             name, or such a mapping.
         reference: The loss that the others are held against; the first one by default.
@@ -124,16 +114,6 @@ class Plan:
         trainer: Arguments of Lightning's Trainer, such as accelerator, devices, precision.
     """
 
-    images: Path
-    out: Path
-    labels: Path | None = None
-    dataset: str | dict[str, Any] | None = None
-    val_images: Path | None = None
-    val_labels: Path | None = None
-    area: Path | None = None
-    nodata: str | float | None = None
-    scale: float = 1.0
-    resolution: float | None = None
     losses: str | dict[str, Any] = "bce,iou,dice,bce+iou,paper,balanced"
     reference: str | None = None
     networks: str | list[str] | None = None
@@ -146,8 +126,8 @@ class Plan:
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks what `FitSettings` does not."""
-        check_nulls(self)
+        """Checks the ranges of these, too."""
+        super().__post_init__()
         if not self.seed_list:
             raise SettingError(f"--seeds is {self.seeds}; it must be at least 1, or a list of seeds")
         if len(set(self.seed_list)) < len(self.seed_list):
@@ -227,17 +207,9 @@ class Plan:
 
     def settings(self, run: Run) -> FitSettings:
         """What `fit` is told for a run; between the losses of one network and seed only `loss` and `out` differ."""
+        ground = {each.name: getattr(self, each.name) for each in fields(GroundSettings)}
         return FitSettings(
-            images=self.images,
-            out=run.folder,
-            labels=self.labels,
-            dataset=self.dataset,
-            val_images=self.val_images,
-            val_labels=self.val_labels,
-            area=self.area,
-            nodata=self.nodata,
-            scale=self.scale,
-            resolution=self.resolution,
+            **ground | {"out": run.folder},
             steps=self.steps,
             steps_per_epoch=self.steps_per_epoch,
             seed=run.seed,
