@@ -19,6 +19,17 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="takes minutes; set CRISPMAP_LONG=1"))
 
 
+@pytest.fixture(autouse=True)
+def network_of_the_test_alone():
+    """An address given to a command lets GDAL reach the network until the process ends; here, until the test does."""
+    before = "CRISPMAP_NETWORK" in os.environ
+    yield
+    if not before and os.environ.pop("CRISPMAP_NETWORK", None):
+        from crispmap.geo.caution import keep_careful
+
+        keep_careful()
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real imagery (CRISPMAP_DATA, else ../shared/data); the test skips where there is none."""

@@ -90,6 +90,8 @@ for what, content in {
     # what only training finds out, a recipe does not come to without its data
     add(what, ("config", "recipe"), _text(content), says, {"reproduce": f"{says}|nothing of INRIA"})
 
+add("a scale of four hundred digits", ("config", "recipe"), _text(f"scale: 1{400 * '0'}\n"), "too large")
+
 
 def _mixture(boundary: str) -> str:
     return f"{{class_path: crispmap.MixedLoss, init_args: {{boundary: {boundary}}}}}"

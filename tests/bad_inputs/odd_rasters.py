@@ -49,6 +49,7 @@ for kind, says in {
         "mask",
         lambda folder, kind=kind: save(folder / "a.tif", (label() > 0).astype(kind)),
         HANDLED,
+        {"check-data": f"holds {kind}, but"},
     )
 
 
@@ -83,6 +84,7 @@ def _imagery_of_nothing_but_nodata(folder):
     HANDLED,
     {
         "evaluate.*": "no pixel|nothing to compare|no data",
+        "check-data": "holds float32, but",
         "fit|compare|search-weight|suggest-theta": "marks nothing|no building",
     },
 )

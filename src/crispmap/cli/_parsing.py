@@ -51,7 +51,10 @@ class CommandParser(ArgumentParser):
             found = read_yaml(path, flag)
             if "--trust" not in arguments:
                 check_settings(found, f"{flag} {path}")
-        return super().parse_args(arguments, *more, **settings)
+        try:
+            return super().parse_args(arguments, *more, **settings)
+        except OverflowError as error:  # of a number that no float can hold
+            raise SettingError(f"a number is too large ({error}; see {self.prog} --help)") from error
 
     def take_trust(self) -> None:
         """Adds the flag by which settings may name any code."""
