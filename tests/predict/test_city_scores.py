@@ -43,7 +43,7 @@ def test_cities_without_a_building_have_no_iou(maps, write_raster):
     data, folder, arrays = maps
     nothing = np.zeros(arrays["tyrol-w3"][0].shape, "uint8")
     for path in (folder / "tyrol-w3_mask.tif", data.val[2].image.path.parents[1] / "gt" / "tyrol-w3.tif"):
-        write_raster(path, nothing, crs=None)
+        write_raster(path, nothing, crs=None, transform=None)
     found = city_scores(folder, data.val, data.groups)
     assert np.isnan(found["tyrol-w"].iou)
     assert found["tyrol-w"].accuracy == 1
