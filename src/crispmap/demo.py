@@ -54,6 +54,7 @@ class Size:
         test_scenes: Scenes of 512² pixels that no training sees.
         large: Side of the large scene in pixels.
         steps: Of each training.
+        steps_per_epoch: Between two validations.
         window: Side of a training window, in pixels of the halved imagery that the network sees.
     """
 
@@ -61,11 +62,12 @@ class Size:
     test_scenes: int
     large: int
     steps: int
+    steps_per_epoch: int
     window: int
 
 
-FULL = Size(train_scenes=64, test_scenes=16, large=2048, steps=400, window=128)
-QUICK = Size(train_scenes=6, test_scenes=3, large=640, steps=12, window=64)
+FULL = Size(train_scenes=64, test_scenes=16, large=2048, steps=400, steps_per_epoch=50, window=128)
+QUICK = Size(train_scenes=6, test_scenes=3, large=640, steps=12, steps_per_epoch=4, window=64)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _train(out: Path, method: Method, seed: int, size: Size) -> None:
             out=out / "runs" / method.key,
             scale=0.5,
             steps=size.steps,
-            steps_per_epoch=max(1, size.steps // 8),
+            steps_per_epoch=size.steps_per_epoch,
             seed=seed,
             loss=method.loss,
             data=DataSettings(window=size.window),
