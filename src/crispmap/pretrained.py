@@ -87,9 +87,11 @@ def download(repository: str) -> Path:
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """A specification whose settings name files without the folders of the machine where they lay."""
+    """A specification whose settings tell nothing of the machine: no folders, and no loggers, which may hold keys."""
     training = dict(config["training"])
     settings = dict(training.get("settings") or {})
+    if settings.get("trainer"):
+        settings["trainer"] = {name: value for name, value in settings["trainer"].items() if name != "logger"}
     for name in _PATHS & settings.keys():
         if settings[name] is not None:
             settings[name] = Path(str(settings[name])).name

@@ -25,6 +25,7 @@ LESS = {
     "predict": ["--overwrite"],
     "vectorize": ["--overwrite"],
     "evaluate": ["--overwrite"],
+    "export": ["--overwrite"],
 }  # fmt: skip
 TINY_RECIPE = {
     "losses": "paper,balanced",

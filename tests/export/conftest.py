@@ -25,6 +25,7 @@ TRAINING = {
         "data": {"window": 128, "batch_size": 4},
         "model": {"architecture": "Unet", "encoder": "tu-resnet10t", "weights": None},
         "optim": {"learning_rate": 0.002, "weight_decay": 0.01},
+        "trainer": {"precision": "32-true", "logger": {"CometLogger": {"api_key": "a key of someone"}}},
     },
     "metrics": {"step": 250.0, "iou": 0.71239, "boundary_f1": 0.65432, "perimeter_ratio": 1.0567},
     "versions": {"crispmap": "0.1.0", "torch": "2.6.0"},

@@ -1,6 +1,7 @@
 """Models as ONNX files: the same probabilities as PyTorch, in whatever runs ONNX."""
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from timm.layers import padding
 from torch import nn
 
 from crispmap.errors import OutputError, SettingError
@@ -76,6 +78,30 @@ def test_a_unet_of_one_size_on_real_tiles(tmp_path, real_data, tiny):
         image = np.stack([pixels[:3] for pixels, _ in tiles])
         assert image.any()
         np.testing.assert_allclose(run(image / 255), by_torch(tiny, image), atol=1e-4)
+
+
+def test_padding_is_timms_where_strides_divide_the_side():
+    shapes = list(itertools.product((2, 8, 14, 96), (1, 2, 3, 5, 7), (1, 2), (1, 2)))  # side, kernel, stride, dilation
+    expected = [padding.get_same_padding(*shape) for shape in shapes]
+    with export._same_padding_of_whole_strides():
+        assert [padding.get_same_padding(*shape) for shape in shapes] == expected
+    assert padding.get_same_padding(5, 3, 2, 1) == 2  # timm's own again, which knows the side
+
+
+@pytest.mark.long
+def test_a_unet_with_same_padding_of_any_size(tmp_path):
+    """Without help torch would take half an hour."""
+    torch.manual_seed(0)
+    encoder = "timm-mobilenetv3_small_minimal_100"
+    model = SegmentationModel(
+        ModelSpec("Unet", encoder, 3, "uint8", (110.0,) * 3, (50.0,) * 3, 64, decoder_channels=(8, 8, 8, 8, 8))
+    )
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.rand(2, 3, 64, 64) * 255)
+    write_onnx(model.eval(), tmp_path / "unet.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 70, 130))
+    np.testing.assert_allclose(runner(tmp_path / "unet.onnx")(image / 255), by_torch(model, image), atol=1e-4)
 
 
 def test_pixels_without_data_are_seen_as_the_mean(model, run):

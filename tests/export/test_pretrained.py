@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import struct
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -82,6 +83,16 @@ def test_the_card_is_filled_from_the_run(folder):
     for words in ("250 steps", "seed 7", "0.5 m a pixel", "of uint8", "`images`", "crispmap.DiceLoss", "torch 2.6.0"):
         assert words in text, words
     assert text.index("300 steps of 4 windows") > 0
+
+
+def test_the_card_of_a_search_tells_its_metric_and_its_path(tmp_path, tiny, monkeypatch):
+    path = [{"name": "0-0.0", "weight": 0.0, "stop": 100}, {"name": "1-0.9", "weight": 0.9, "stop": 300}]
+    search = {"policy": {"policy": "search", "metric": "boundary_f1"}, "path": path, "cost": 500}
+    monkeypatch.setattr(tiny, "spec", replace(tiny.spec, training=tiny.spec.training | {"search": search}))
+    tiny.save_pretrained(tmp_path)
+    _, text, _ = card_of(tmp_path)
+    assert "those of the best boundary F1 seen there" in text
+    assert "0.0 until step 100, then\n0.9 until step 300.\n" in text
 
 
 def test_a_card_of_a_model_without_a_record(tmp_path, tiny, monkeypatch):

@@ -131,7 +131,7 @@ def _translated(model: SegmentationModel, tile: int | None) -> Any:
     if tile is None:
         free |= {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     try:
-        with _evaluating(model), _quiet():
+        with _evaluating(model), _quiet(), _same_padding_of_whole_strides():
             program = torch.onnx.export(
                 _Probability(model).eval(),
                 (example,),
@@ -192,6 +192,27 @@ def _evaluating(model: SegmentationModel) -> Iterator[None]:
         yield
     finally:
         model.train(was_training)
+
+
+@contextmanager
+def _same_padding_of_whole_strides() -> Iterator[None]:
+    """The "same" padding of timm's layers where strides divide sides, which a model's own padding sees to.
+
+    timm divides the side by the stride and rounds up. Where the side is left open, torch carries every such division
+    through all that comes after: a small MobileNet then takes half an hour instead of a few seconds. Should a network
+    pad otherwise, its probabilities are other ones, and the file is refused.
+    """
+    from timm.layers import padding
+
+    def of_whole_strides(_: int, kernel_size: int, stride: int, dilation: int) -> int:
+        return max((kernel_size - 1) * dilation + 1 - stride, 0)
+
+    before = padding.get_same_padding
+    padding.get_same_padding = of_whole_strides
+    try:
+        yield
+    finally:
+        padding.get_same_padding = before
 
 
 @contextmanager
