@@ -11,9 +11,9 @@ from crispmap.report.content import (
     Report,
     standard_metrics,
 )
+from crispmap.report.demo import write_report
 from crispmap.report.edges import EdgeWindow
 from crispmap.report.evaluation import EvaluationPage, write_evaluation_page
-from crispmap.report.page import write_report
 
 __all__ = [
     "Chart",

@@ -1,7 +1,5 @@
 """The page of a comparison: a ranking, differences with intervals, curves, costs, and windows where methods differ."""
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from PIL import Image
 
 from crispmap.report.chart import lay_out
 from crispmap.report.content import Chart, Metric
-from crispmap.report.figures import EDGE_COLOURS, photo_uri, reduced
+from crispmap.report.figures import EDGE_COLOURS, data_uri, photo_uri, reduced
 from crispmap.report.render import write_html
 
 _LONGEST = 1024  # pixels of the longer side of a photograph
@@ -236,6 +234,4 @@ def overlay_uri(layers: Sequence[tuple[NDArray[np.bool_], tuple[int, int, int]]]
         picture[mask] = i
     image = Image.fromarray(picture)
     image.putpalette([0, 0, 0, *(value for _, colour in layers for value in colour)])
-    buffer = io.BytesIO()
-    image.save(buffer, "png", optimize=True, transparency=0)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(image, "png", optimize=True, transparency=0)

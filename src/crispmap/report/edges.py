@@ -1,7 +1,5 @@
 """Windows of a map in which outlines go wrong, and their pictures: few colours, every pixel as it is."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from crispmap.report.figures import EDGE_COLOURS
+from crispmap.report.figures import EDGE_COLOURS, data_uri
 
 # What a pixel of a picture is, as its place in the palette. The masks lie beneath in dim shades of the lines.
 GROUND, TRUE_ONLY, PREDICTED_ONLY, BOTH, IGNORED, HATCH, MATCHED, SPURIOUS, MISSED = range(9)
@@ -83,9 +81,7 @@ def indexed_uri(picture: NDArray[np.uint8]) -> str:
     """A data URI of places in `PALETTE`, as PNG."""
     image = Image.fromarray(picture)
     image.putpalette([value for colour in PALETTE.values() for value in colour])
-    buffer = io.BytesIO()
-    image.save(buffer, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(image, "png", optimize=True)
 
 
 def _drawn(

@@ -109,17 +109,18 @@ def reduced(image: NDArray[Any], longest: int) -> Picture:
 
 def photo_uri(picture: Picture) -> str:
     """A data URI of a picture with many colours, as JPEG with full colour resolution."""
-    return _uri(picture, "jpeg", quality=88, subsampling=0)
+    return data_uri(Image.fromarray(picture), "jpeg", quality=88, subsampling=0)
 
 
 def drawing_uri(picture: Picture) -> str:
     """A data URI of a picture with few colours, as PNG."""
-    return _uri(picture, "png", optimize=True)
+    return data_uri(Image.fromarray(picture), "png", optimize=True)
 
 
-def _uri(picture: Picture, form: str, **settings: Any) -> str:
+def data_uri(image: Image.Image, form: str, **settings: Any) -> str:
+    """A data URI of an image in a format of Pillow's, with its settings."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, form, **settings)
+    image.save(buffer, form, **settings)
     return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""Reports as one HTML file that needs nothing beside itself."""
+"""The page of `crispmap demo`: one HTML file that needs nothing beside itself."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def write_report(path: str | Path, report: Report) -> None:
     numbers = {method.name: number for number, method in enumerate(report.methods)}
     write_html(
         path,
-        "template.html",
+        "demo.html",
         report=report,
         rows=[row(metric, report.methods) for metric in report.metrics],
         charts=[lay_out(chart, numbers) for chart in report.charts],
