@@ -36,8 +36,8 @@ from torch import Tensor
 from crispmap.data.module import WindowDataModule
 from crispmap.data.regions import find_regions
 from crispmap.fit import fit_regions
-from crispmap.geo.vector import write_vectors
 from crispmap.settings import DataSettings, FitSettings, network
+from crispmap.vectorize import formats
 
 NAME = "loader-profile"
 TARGET = 0.02  # of the time after the first step
@@ -232,7 +232,9 @@ def write_sources(folder: Path, plan: Plan) -> list[Source]:
     )  # fmt: skip
     corners = [(place @ (col, row), place @ (col + width, row + height)) for row, col, height, width in boxes]
     polygons = np.array([box(west, south, east, north) for (west, north), (east, south) in corners])
-    write_vectors(folder / "footprints.gpkg", polygons, {}, CRS)
+    formats.write_batches(
+        folder / "footprints.gpkg", [formats.Batch(polygons, {})], (), rasterio.CRS.from_user_input(CRS)
+    )
     for k in range(plan.inria_tiles):
         image, label, _ = scene(random, plan.inria_side)
         write_raster(folder / "inria" / "images" / f"austin{6 + k}.tif", image, interleave="pixel")

@@ -12,8 +12,8 @@ from rasterio.features import shapes
 from torch import Tensor
 from torchmetrics import Metric
 
+from crispmap.evaluate.polygon_score import matched_polygons, polis_distances, polygon_overlaps, vertex_ratio
 from crispmap.functional.object_score import ObjectCounts, label_objects, match_objects, object_overlaps
-from crispmap.geo.polygon_score import matched_polygons, polis_distances, polygon_overlaps, vertex_ratio
 from crispmap.metrics import (
     BinaryBoundaryF1,
     BinaryBoundaryIoU,

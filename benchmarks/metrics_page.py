@@ -39,28 +39,40 @@ IMAGES = (  # height, width, metres a pixel where it is known
 )
 
 PLACES = (  # metric; class; functional twin; what `crispmap evaluate` calls it, and its options
-    ("IoU", "BinaryIoU", "iou", "iou", ""),
-    ("F1", "BinaryF1", "f1", "f1", ""),
-    ("boundary F1", "BinaryBoundaryF1", "boundary_f1", "boundary_f1", "--convention --tolerance"),
+    ("IoU", "BinaryIoU", "functional.iou", "iou", ""),
+    ("F1", "BinaryF1", "functional.f1", "f1", ""),
+    ("boundary F1", "BinaryBoundaryF1", "functional.boundary_f1", "boundary_f1", "--convention --tolerance"),
     (
         "boundary precision",
         "BinaryBoundaryPrecision",
-        "boundary_scores",
+        "functional.boundary_scores",
         "boundary_precision",
         "--convention --tolerance",
     ),
-    ("boundary recall", "BinaryBoundaryRecall", "boundary_scores", "boundary_recall", "--convention --tolerance"),
-    ("Boundary IoU", "BinaryBoundaryIoU", "boundary_iou", "boundary_iou", "--band-width"),
-    ("perimeter ratio", "BinaryPerimeterRatio", "perimeter_ratio", "perimeter_ratio", ""),
-    ("corner ratio", "BinaryCornerRatio", "corner_ratio", "corner_ratio", ""),
-    ("Hausdorff 95", "BinaryHausdorffDistance", "hausdorff_distance", "hausdorff_95", "--distance-cap"),
-    ("surface distance", "BinarySurfaceDistance", "mean_surface_distance", "mean_surface_distance", "--distance-cap"),
-    ("object F1", "BinaryObjectF1", "object_score.object_f1", "object_f1", ""),
-    ("object AP", "BinaryObjectAveragePrecision", "object_score.average_precision", "object_average_precision", ""),
-    ("merged", "", "object_score.match_objects", "merged", ""),
-    ("split", "", "object_score.match_objects", "split", ""),
-    ("PoLiS", "", "geo.polygon_score.polis", "polis", ""),
-    ("vertex ratio", "", "geo.polygon_score.vertex_ratio", "vertex_ratio", ""),
+    (
+        "boundary recall",
+        "BinaryBoundaryRecall",
+        "functional.boundary_scores",
+        "boundary_recall",
+        "--convention --tolerance",
+    ),
+    ("Boundary IoU", "BinaryBoundaryIoU", "functional.boundary_iou", "boundary_iou", "--band-width"),
+    ("perimeter ratio", "BinaryPerimeterRatio", "functional.perimeter_ratio", "perimeter_ratio", ""),
+    ("corner ratio", "BinaryCornerRatio", "functional.corner_ratio", "corner_ratio", ""),
+    ("Hausdorff 95", "BinaryHausdorffDistance", "functional.hausdorff_distance", "hausdorff_95", "--distance-cap"),
+    (
+        "surface distance",
+        "BinarySurfaceDistance",
+        "functional.mean_surface_distance",
+        "mean_surface_distance",
+        "--distance-cap",
+    ),
+    ("object F1", "BinaryObjectF1", "functional.object_f1", "object_f1", ""),
+    ("object AP", "BinaryObjectAveragePrecision", "functional.average_precision", "object_average_precision", ""),
+    ("merged", "", "functional.match_objects", "merged", ""),
+    ("split", "", "functional.match_objects", "split", ""),
+    ("PoLiS", "", "evaluate.polygon_score.polis", "polis", ""),
+    ("vertex ratio", "", "evaluate.polygon_score.vertex_ratio", "vertex_ratio", ""),
 )
 
 DECIMALS = {"score": 3, "ratio": 2, "length": 2, "count": 0}
@@ -145,9 +157,8 @@ def _own_tolerance(rules: Rules) -> str:
 
 
 def _place(metric: str, name: str, twin: str, key: str, options: str) -> list[str]:
-    module = "" if "geo." in twin else "functional."
     command = f"`{key}`" + "".join(f" `{option}`" for option in options.split())
-    return [metric, f"`{name}`" if name else "–", f"`{module}{twin}`", command]
+    return [metric, f"`{name}`" if name else "–", f"`{twin}`", command]
 
 
 def _on_image(name: str, shape: tuple[int, int], size: float | None) -> list[str]:

@@ -188,8 +188,7 @@ def test_everything_named_is_there(bench):
         if name:
             assert getattr(crispmap, name) is getattr(metrics, name)
         *module, function = twin.split(".")
-        home = ".".join(["crispmap", *([] if "geo" in module else ["functional"]), *module])
-        assert callable(getattr(importlib.import_module(home), function)), metric
+        assert callable(getattr(importlib.import_module(".".join(["crispmap", *module])), function)), metric
     named = {name for _, name, *_ in bench("metrics_page").PLACES if name}
     assert named == {name for name in metrics.__all__ if name.startswith("Binary")}
 

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pytest
 from rasterio.transform import from_origin
 from shapely import Polygon, box
 
-from crispmap.data.folder import find_scenes
+from crispmap.data.folder import find_scenes, natural_order
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.raster import Window
 
@@ -51,6 +53,18 @@ def test_masks_pair_by_stem(pair):
     assert [scene.image.path.stem for scene in scenes] == ["a", "b"]
     sample = scenes[0].read(Window(0, 0, 80, 100), (80, 100))
     np.testing.assert_array_equal(sample.label, mask(high=1))
+
+
+def test_hidden_files_are_no_images_and_no_labels(pair):
+    for folder in pair:
+        (folder / "._a.tif").write_bytes(b"\0\5\x16\7")  # as macOS leaves them
+    assert [scene.image.path.name for scene in find_scenes(*pair)] == ["a.tif", "b.tif"]
+
+
+def test_names_are_in_natural_order():
+    names = ["tile_10.tif", "tile_2.tif", "10²3.tif", "9.tif", "tile_2b.tif"]
+    found = sorted(map(Path, names), key=natural_order)
+    assert [path.name for path in found] == ["9.tif", "10²3.tif", "tile_2.tif", "tile_2b.tif", "tile_10.tif"]
 
 
 def test_suffixes_of_labels_do_not_count(pair):
@@ -149,6 +163,22 @@ def test_bow_ties_are_repaired_and_points_reported(tmp_path, write_raster, rng, 
     assert "1 features without an area left out" in caplog.text
 
 
+def test_a_courtyard_bent_through_its_wall_is_repaired_and_reported(tmp_path, write_raster, rng, caplog):
+    west, south, east, north = gpd.GeoSeries([square(20, 30, 40, 40)], crs="EPSG:32633").to_crs(4326).total_bounds
+    court = [(west + (east - west) * x, south + (north - south) * y) for x, y in ((0.5, 0), (0.7, 0.5), (0.3, 0.5))]
+    for name in ("a", "b"):
+        write_raster(tmp_path / "images" / f"{name}.tif", imagery(rng))
+        house = Polygon(box(west, south, east, north).exterior, [court])
+        footprints(tmp_path / f"{name}.gpkg", [house], 4326)
+    for labels, files in ((tmp_path / "a.gpkg", "a"), (tmp_path, "ab")):
+        caplog.clear()
+        scenes = find_scenes(tmp_path / "images", labels)
+        for scene in scenes:
+            label = scene.read(Window(0, 0, 80, 100), (80, 100)).label
+            assert label.sum() == pytest.approx(40 * 40 * 0.9, rel=0.02)
+        assert caplog.messages == [f"{tmp_path / file}.gpkg: 1 invalid polygons repaired" for file in files]
+
+
 def test_masks_without_a_place_serve_located_images(tmp_path, write_raster, rng):
     image = write_raster(tmp_path / "i.tif", imagery(rng))
     label = write_raster(tmp_path / "m.png", mask())
@@ -164,6 +194,10 @@ class TestBadInput:
     def test_missing_partner(self, pair):
         (pair[1] / "b.tif").unlink()
         self.refused(PairingError, r"no label in .* for b\.tif", *pair)
+
+    def test_two_labels_of_one_image(self, pair):
+        (pair[1] / "a_mask.tif").write_bytes((pair[1] / "b.tif").read_bytes())
+        self.refused(PairingError, r"a\.tif and a_mask\.tif are both labels of 'a'", *pair)
 
     def test_empty_folder(self, pair, tmp_path):
         (tmp_path / "none").mkdir()

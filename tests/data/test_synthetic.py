@@ -1,6 +1,7 @@
 """Synthetic scenes: determinism, exactness of labels against independent geometry, and honest difficulty."""
 
 import math
+import os
 from itertools import pairwise
 
 import geopandas as gpd
@@ -14,9 +15,10 @@ from scipy.stats import kstest
 
 from crispmap.data.synthetic import building_offset, displace_labels, render_scene, write_scenes
 from crispmap.data.synthetic.coverage import pixel_coverage
+from crispmap.data.synthetic.dataset import _spread
 from crispmap.data.synthetic.light import Sun
 from crispmap.data.synthetic.plans import Frame, Wing, ridges, roof_surface
-from crispmap.errors import SettingError
+from crispmap.errors import CrispmapError, OutputError, SettingError
 
 SEEDS = range(6)
 
@@ -302,6 +304,20 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
         with pytest.raises(SettingError):
             write_scenes(tmp_path / "out" / "deeper", scenes, size, seed, workers)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("largest", "size"), [("scene_0000.tif", 256), ("footprints.gpkg", 64)])
+def test_a_disk_that_fills_up_at_the_very_end_of_a_file(tmp_path, no_file_beyond, largest, size):
+    write_scenes(tmp_path / "whole", 1, size, 0, 1)
+    room = max(path.stat().st_size for path in (tmp_path / "whole").rglob("*.*")) - 1
+    with no_file_beyond(room), pytest.raises(OutputError, match=rf"{largest} cannot be .*is the disk full\?"):
+        write_scenes(tmp_path / "cut", 1, size, 0, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_a_process_that_is_killed():
+    with pytest.raises(CrispmapError, match=r"one of 2 processes .* was killed.* give fewer workers"):
+        list(_spread(os._exit, 2, 2))
 
 
 # Displaced labels

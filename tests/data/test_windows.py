@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import rasterio
 import torch
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
@@ -105,6 +106,21 @@ class TestSplit:
         assert max(east(r)[1] for r in train) <= min(east(r)[0] for r in val)
         anchors = [sum(len(r.anchors) for r in part) for part in (train, val)]
         assert 0.1 < anchors[1] / sum(anchors) < 0.45
+
+    def test_the_cut_does_not_know_the_antimeridian(self, tmp_path, write_raster):
+        """Rows of tiles in a CRS that goes on beyond 180°, from one place and from there a little further east."""
+        (line,), (south,) = rasterio.warp.transform("EPSG:4326", "EPSG:3832", [180.0], [-17.0])
+        parts = []
+        for start in (line - 4000, line - 144, line - 112, line - 16):
+            folder = tmp_path / str(start)
+            for i in range(5):
+                place = {"crs": "EPSG:3832", "transform": from_origin(start + 64 * i, south, 1, 1)}
+                write_raster(folder / "i" / f"t_{i}.tif", np.full((1, 64, 64), 9, "uint8"), **place)
+                write_raster(folder / "l" / f"t_{i}.tif", np.eye(64, dtype="uint8")[None], **place)
+            split = split_by_space(find_scenes(folder / "i", folder / "l"), 16, share=0.25)
+            parts.append([[(r.scene.image.path.stem, r.window) for r in part] for part in split])
+        assert [name for name, _ in parts[0][0]] == ["t_0", "t_1", "t_2", "t_3"]
+        assert all(part == parts[0] for part in parts)
 
     def test_a_single_image_is_cut_with_a_gap(self, scenes):
         train, val = split_by_space(scenes[:1], 16, share=0.3)

@@ -267,6 +267,21 @@ class TestVectorsWithVectors:
             with pytest.raises(SettingError, match="resolution"):
                 compare(here, here, resolution=resolution)
 
+    def test_both_sides_of_the_antimeridian(self, tmp_path):
+        spots = [(179.999, -17.0), (-179.999, -17.0)]
+        in_degrees = vectors(tmp_path / "d.gpkg", [Point(spot).buffer(1e-4) for spot in spots], crs=4326)
+        with pytest.raises(InputError, match=r"d\.gpkg reaches from 180° west to 180° east.* UTM"):
+            compare(in_degrees, in_degrees)
+        east, south = rasterio.warp.transform("EPSG:4326", "EPSG:32701", *zip(*spots, strict=True))
+        in_metres = vectors(
+            tmp_path / "m.gpkg", [Point(x, y).buffer(10) for x, y in zip(east, south, strict=True)], 32701
+        )
+        ((one,), _) = compare(in_metres, in_metres)
+        assert one.grid.width * 0.25 < 300
+        area = vectors(tmp_path / "a.gpkg", [Point(spots[0]).buffer(5e-4)], crs=4326)
+        ((one,), _) = compare(in_degrees, in_degrees, area)
+        assert one.read(one.grid.window).pred.any()
+
     def test_a_resolution_is_not_for_rasters(self, tmp_path, write_mask, rng):
         raster = write_mask(tmp_path / "r.tif", np.ones((HEIGHT, WIDTH)))
         with pytest.raises(SettingError, match=r"resolution is 0\.5 m, but .* has its own"):

@@ -115,6 +115,20 @@ def test_a_pair_of_masks(tmp_path, pair, tolerance):
     )
 
 
+@pytest.mark.parametrize(("unit", "side"), [("px", 1.0), ("m", 0.3)])
+def test_the_curve_is_the_table_at_its_tolerances(tmp_path, unit, side):
+    square = np.zeros((60, 60))
+    square[10:30, 10:30] = 1
+    transform = from_origin(500_000, 6_400_000, 0.3, 0.3)
+    truth = write(tmp_path / "t.tif", square, transform=transform)
+    for shift in (1, 2, 3, 7, 14):  # some tolerances of the curve are these but for the last bit
+        pred = write(tmp_path / "p.tif", np.roll(square, shift, 1), transform=transform)
+        cap = 100 * side
+        found = evaluate(pred, truth, tolerance=f"{shift * side}{unit}", distance_cap=f"{cap}{unit}")
+        at = dict((round(tolerance / side, 6), score) for tolerance, score in found.curve)
+        assert at[shift] == found.boundary_f1
+
+
 def test_a_folder_of_different_sizes_is_pooled(tmp_path, rng):
     pairs = []
     for name, (height, width) in {"a": (40, 130), "b": (90, 61), "empty": (33, 34)}.items():
@@ -218,7 +232,10 @@ def test_masks_without_a_place_go_with_those_that_have_one(tmp_path, pair):
     bare = tmp_path / "p.png"
     with rasterio.open(bare, "w", "PNG", truth.shape[1], truth.shape[0], 1, dtype="uint8") as file:
         file.write(pred.astype("uint8") * 255, 1)
-    assert_scores(evaluate(bare, write(tmp_path / "t.tif", truth)), reference([pair]))
+    placed = write(tmp_path / "t.tif", truth)
+    assert_scores(evaluate(bare, placed), reference([pair]))
+    for sides in ((bare, placed), (placed, bare)):  # pixels of half a metre, either way
+        assert evaluate(*sides, tolerance="1.5m").boundary_f1 == evaluate(bare, placed, tolerance=3).boundary_f1
 
 
 @pytest.mark.parametrize("settings", [{"tolerance": 0}, {"tolerance": math.nan}, {"threshold": 0}, {"threshold": 1.5}])

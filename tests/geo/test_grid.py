@@ -59,7 +59,10 @@ def test_a_grid_that_no_one_can_fill_is_refused():
         (4326, (13.3, 52.4, 13.5, 52.6), 32633),
         (4326, (151.1, -33.9, 151.3, -33.8), 32756),
         (3857, (1.48e6, 6.88e6, 1.49e6, 6.89e6), 32633),  # its metres are 0.6 m there
+        (3395, (1.66e6, 8.3e6, 1.67e6, 8.31e6), 32633),  # and here half a metre
+        (6933, (1.44e6, 6.3e6, 1.45e6, 6.31e6), 32633),  # areas are kept, lengths are not
         (2263, (9.8e5, 1.9e5, 9.9e5, 2.0e5), 32618),  # feet
+        (3031, (0, 5.5e5, 1e4, 5.6e5), 3031),  # 85° south, where there is no UTM
     ],
 )
 def test_the_crs_of_metres(epsg, bounds, expected):

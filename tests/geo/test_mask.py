@@ -41,7 +41,6 @@ def test_every_kind_of_mask_is_cut_at_half_of_its_scale(tmp_path, values, dtype,
     assert found.dtype == bool
     assert found.tolist() == np.array(expected, bool).tolist()
     assert valid.all()
-    assert mask.has_foreground == np.any(expected)
 
 
 def test_threshold_is_a_share_of_the_full_scale(tmp_path):
@@ -74,7 +73,6 @@ class TestNodata:
     def test_the_only_other_value_is_the_class(self, tmp_path):
         mask = MaskRaster.of(write(tmp_path / "m.tif", [[0, 255]], nodata=255))
         found, valid = read(mask)
-        assert mask.has_foreground
         assert valid.all()
         assert found.tolist() == [[False, True]]
 
@@ -84,6 +82,12 @@ class TestNodata:
         assert (mask.maximum, mask.full_scale) == (1, 1)
         assert found.tolist() == [[False, True, False]]
         assert valid.tolist() == [[True, True, False]]
+
+    def test_nothing_but_nodata_is_no_class(self, tmp_path):
+        path = write(tmp_path / "m.tif", np.full((3, 4), 255), nodata=255)
+        found, valid = read(MaskRaster.of(path))
+        assert not found.any()
+        assert not valid.any()
 
     @pytest.mark.parametrize("nodata", [-9999, float("nan")])
     def test_what_cannot_be_a_class_is_nodata(self, tmp_path, nodata):
@@ -118,9 +122,8 @@ class TestSet:
     def test_an_empty_tile_is_read_on_the_scale_of_the_others(self, tmp_path):
         full = MaskRaster.of(write(tmp_path / "full.tif", [[0, 255]]))
         specks = MaskRaster.of(write(tmp_path / "specks.tif", [[0, 1]]))  # as JPEG leaves them in an empty tile
-        assert specks.has_foreground
+        assert read(specks)[0].any()
         _, judged = check_mask_set([full, specks])
-        assert not judged.has_foreground
         assert not read(judged)[0].any()
 
     def test_probabilities_keep_their_own_scale(self, tmp_path):
@@ -133,12 +136,20 @@ class TestSet:
     def test_nodata_means_the_same_in_every_tile(self, tmp_path):
         built = MaskRaster.of(write(tmp_path / "built.tif", [[0, 1, 255]], nodata=255))
         unbuilt = MaskRaster.of(write(tmp_path / "unbuilt.tif", [[0, 255]], nodata=255))
-        assert unbuilt.has_foreground
+        assert read(unbuilt)[0].any()
         _, judged = check_mask_set([built, unbuilt])
         found, valid = read(judged)
-        assert not judged.has_foreground
         assert not found.any()
         assert valid.tolist() == [[True, False]]
+
+    def test_a_tile_of_nothing_but_the_class_is_told_by_the_others(self, tmp_path):
+        full = MaskRaster.of(write(tmp_path / "full.tif", [[255, 255]], nodata=255))
+        empty = MaskRaster.of(write(tmp_path / "empty.tif", [[0, 0]], nodata=255))
+        built = MaskRaster.of(write(tmp_path / "built.tif", [[0, 255]], nodata=255))
+        assert not read(check_mask_set([full, empty])[0])[1].any()
+        for found, expected in zip(check_mask_set([full, empty, built]), ([1, 1], [0, 0], [0, 1]), strict=True):
+            assert read(found)[0].tolist() == [expected]
+            assert read(found)[1].all()
 
     @pytest.mark.parametrize(
         ("values", "dtype"), [([[0, 5]], "uint8"), ([[0, 3000]], "uint16"), ([[0, 60.5]], "float32")]

@@ -139,6 +139,7 @@ def test_rasters_of_a_folder_by_name(tmp_path, write_raster):
     for name in ("b.tif", "a.png", "c.TIFF"):
         write_raster(tmp_path / name, imagery(), driver="GTiff")
     (tmp_path / "a.txt").write_text("")
+    (tmp_path / "._a.png").write_text("")  # macOS
     (tmp_path / "b.tif.aux.xml").write_text("")
     assert [path.name for path in raster_files(tmp_path)] == ["a.png", "b.tif", "c.TIFF"]
 

@@ -4,7 +4,6 @@ import warnings
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyogrio
 import pytest
 import shapely
 from rasterio import Affine
@@ -13,7 +12,7 @@ from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon
 
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.raster import Raster, Window
-from crispmap.geo.vector import Footprints, window_outline, write_vectors
+from crispmap.geo.vector import Footprints, window_outline
 from crispmap.geo.vector_file import Features
 
 NORTH_WEST = (500_000, 5_000_000)  # of what write_raster makes, in pixels of 0.5 m
@@ -99,21 +98,6 @@ def test_pixels_whose_centres_lie_inside_are_burnt(tmp_path, raster):
 
 def test_the_outline_of_a_window(raster):
     assert window_outline(raster, Window(2, 4, 10, 20)).equals(ground(2, 4, 10, 20))
-
-
-@pytest.mark.parametrize("crs", ["EPSG:32633", None])
-@pytest.mark.parametrize("count", [0, 2])
-def test_written_polygons_come_back(tmp_path, crs, count, recwarn):
-    ring = ground(0, 0, 20, 20).difference(ground(5, 5, 5, 5))
-    polygons = np.array([ring, ground(30, 30, 5, 5)][:count], dtype=object)
-    path = tmp_path / "out.gpkg"
-    write_vectors(path, polygons, {"area_m2": np.array([93.75, 6.25][:count])}, crs)
-    assert not recwarn.list
-    assert pyogrio.list_layers(path).tolist() == [["footprints", "Polygon"]]
-    found = gpd.read_file(path)
-    assert found.crs == crs
-    assert list(found.columns) == ["area_m2", "geometry"]
-    assert shapely.equals(found.geometry.to_numpy(), polygons).all()
 
 
 def test_polygons_burn_in_place_where_rows_go_north(tmp_path, write_raster):
@@ -230,3 +214,42 @@ def test_sides_on_pixel_centres_are_all_treated_alike(tmp_path, write_raster):
     for shape in shapes:
         found = Footprints.of(tmp_path, Features(np.array([shape]), np.array([0]), raster.crs))
         assert found.burn(raster).sum() == 70
+
+
+def with_court(west, south, side, *court):
+    """A square building in degrees; its courtyard's corners are given as shares of the side, from the south-west."""
+    wall = box(west, south, west + side, south + side)
+    return Polygon(wall.exterior, [[(west + side * x, south + side * y) for x, y in court]])
+
+
+def test_courtyards_that_touch_a_wall_outlive_the_way_to_another_crs(tmp_path, raster):
+    touching = ((0.5, 0), (0.6, 0.4), (0.4, 0.4))
+    shapes = np.array([with_court(15.0 + i * 1e-3, 45.15, 2e-4, *touching) for i in range(20)])
+    assert shapely.is_valid(shapes).all()
+    found = Footprints.of(tmp_path, Features(shapes, np.arange(20), "EPSG:4326"))
+    assert (found.repaired, found.dropped) == (0, 0)
+    moved = found.on(raster)
+    shapes_there = gpd.GeoSeries(shapes, crs=4326).to_crs(raster.crs).to_numpy()
+    assert not shapely.is_valid(shapes_there).any(), "walls bend, and the courtyards reach through them"
+    assert shapely.is_valid(moved.polygons).all()
+    np.testing.assert_array_equal(moved.ids, found.ids)
+    np.testing.assert_allclose(shapely.area(moved.polygons), shapely.area(shapes_there), rtol=1e-6)
+    assert (moved.repaired, moved.dropped) == (20, 0)
+
+
+def test_parts_of_a_polygon_that_falls_apart_on_the_way_keep_its_number(tmp_path, raster):
+    arch = ((0.3, 0), (0.3, 0.5), (0.7, 0.5), (0.7, 1e-7), (0.6, 0.3), (0.4, 0.3))
+    whole = with_court(15.0, 45.15, 2e-3, *arch)
+    found = Footprints.of(tmp_path, Features(np.array([whole]), np.array([7]), "EPSG:4326"))
+    assert len(found.polygons) == 1
+    moved = found.on(raster)
+    assert len(moved.polygons) == 2
+    assert set(moved.ids) == set(found.ids)
+    assert moved.repaired_features == {7}
+
+
+def test_what_has_no_place_in_the_crs_of_the_raster_is_dropped(tmp_path, raster):
+    shapes = np.array([box(15, 45, 15.1, 45.1), box(105, 0, 105.1, 0.1)])  # at the horizon, infinitely far
+    found = Footprints.of(tmp_path, Features(shapes, np.array([3, 4]), "EPSG:4326")).on(raster)
+    assert len(found.polygons) == 1
+    assert (found.dropped_features, found.repaired) == ({4}, 0)

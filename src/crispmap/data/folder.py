@@ -11,7 +11,7 @@ from crispmap.data.labels import Label, RasterLabel, VectorLabel
 from crispmap.data.scene import Scene
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.mask import MaskRaster, check_mask_set
-from crispmap.geo.raster import RASTER_SUFFIXES, Nodata, Raster, check_same_grid, raster_files
+from crispmap.geo.raster import RASTER_SUFFIXES, Nodata, Raster, check_same_grid, is_hidden, raster_files
 from crispmap.geo.vector import VECTOR_SUFFIXES, Footprints, window_outline
 from crispmap.progress import track
 
@@ -71,7 +71,7 @@ def look_at_labels(scenes: Sequence[Scene]) -> None:
 def natural_order(path: Path) -> tuple[tuple[int, str | int], ...]:
     """A key that sorts tile_2 before tile_10."""
     parts = re.findall(r"\d+|\D+", path.name)
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)
 
 
 def check_alike(rasters: Sequence[Raster]) -> None:
@@ -103,9 +103,8 @@ def network_scale(raster: Raster, scale: float, resolution: float | None) -> flo
 
 
 def _labels(path: Path, rasters: Sequence[Raster]) -> list[Label]:
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    masks = {_stem(file): file for file in files if file.suffix.lower() in RASTER_SUFFIXES}
-    vectors = {_stem(file): file for file in files if file.suffix.lower() in VECTOR_SUFFIXES}
+    files = sorted(file for file in path.iterdir() if not is_hidden(file)) if path.is_dir() else [path]
+    masks, vectors = _by_stem(files, RASTER_SUFFIXES), _by_stem(files, VECTOR_SUFFIXES)
     if not masks and not vectors:
         known = ", ".join(RASTER_SUFFIXES + VECTOR_SUFFIXES)
         raise InputError(f"no labels at {path}; looked for {known}")
@@ -116,6 +115,21 @@ def _labels(path: Path, rasters: Sequence[Raster]) -> list[Label]:
     if len(vectors) == 1:
         return _shared_vectors(next(iter(vectors.values())), rasters)
     return _own_vectors(_partners(vectors, rasters, path), rasters)
+
+
+def _by_stem(files: Sequence[Path], suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files of some kinds by the stem that their images have.
+
+    Raises:
+        PairingError: If two have the same.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.suffix.lower() in suffixes and found.setdefault(_stem(file), file) is not file:
+            raise PairingError(
+                f"{found[_stem(file)]} and {file.name} are both labels of '{_stem(file)}'; keep one in the folder"
+            )
+    return found
 
 
 def _stem(file: Path) -> str:
@@ -149,7 +163,8 @@ def _masks(files: Sequence[Path], rasters: Sequence[Raster]) -> list[Label]:
 
 def _shared_vectors(file: Path, rasters: Sequence[Raster]) -> list[Label]:
     """One vector file for every image; an image without a polygon is all background."""
-    near = _near(_report(Footprints.read(file)), rasters)
+    near = _near(Footprints.read(file), rasters)
+    _report(file, near)
     return [VectorLabel(footprints, raster) for footprints, raster in zip(near, rasters, strict=True)]
 
 
@@ -157,7 +172,8 @@ def _own_vectors(files: Sequence[Path], rasters: Sequence[Raster]) -> list[Label
     """A vector file for each image; an empty one says that there is nothing."""
     labels: list[Label] = []
     for raster, file in zip(rasters, files, strict=True):
-        footprints = _report(Footprints.read(file)).on(raster)
+        footprints = Footprints.read(file).on(raster)
+        _report(file, [footprints])
         near = footprints.within(raster)
         if len(footprints.polygons) and not len(near.polygons):
             raise PairingError(_no_overlap(footprints, raster))
@@ -173,12 +189,12 @@ def _near(footprints: Footprints, rasters: Sequence[Raster]) -> list[Footprints]
     return near
 
 
-def _report(footprints: Footprints) -> Footprints:
-    if footprints.repaired:
-        log.warning("%s: %d invalid polygons repaired", footprints.path, footprints.repaired)
-    if footprints.dropped:
-        log.warning("%s: %d features without an area left out", footprints.path, footprints.dropped)
-    return footprints
+def _report(file: Path, moved: Sequence[Footprints]) -> None:
+    """Says what of a file was repaired or left out, in it or on the way to the CRSs of images."""
+    if repaired := len(frozenset().union(*(footprints.repaired_features for footprints in moved))):
+        log.warning("%s: %d invalid polygons repaired", file, repaired)
+    if dropped := len(frozenset().union(*(footprints.dropped_features for footprints in moved))):
+        log.warning("%s: %d features without an area left out", file, dropped)
 
 
 def _no_overlap(footprints: Footprints, raster: Raster) -> str:

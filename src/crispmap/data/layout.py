@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import RASTER_SUFFIXES
+from crispmap.geo.raster import RASTER_SUFFIXES, is_hidden
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ def _expanded(root: Path, folders: Iterable[str]) -> Iterator[Path]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path))
 
 
 def _rasters(folder: Path) -> list[Path]:
-    """The rasters in a folder; hidden ones, such as macOS leaves beside every file of an archive, are none."""
+    """The rasters in a folder, if there is one, without hidden ones."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in RASTER_SUFFIXES and not p.name.startswith("."))
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in RASTER_SUFFIXES and not is_hidden(p))

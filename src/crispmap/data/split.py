@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.warp import transform_bounds
 
 from crispmap.data.scene import Region, Scene
@@ -76,7 +77,7 @@ def _spans(scenes: Sequence[Scene]) -> tuple[list[tuple[float, float]], bool]:
     if not all(scene.image.located for scene in scenes):
         ends = np.cumsum([0, *(scene.image.width for scene in scenes)])
         return list(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)), False
-    boxes = np.array([_bounds(scene) for scene in scenes])
+    boxes = _boxes(scenes)
     (west, south), (east, north) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     along_rows = north - south > (east - west) * math.cos(math.radians((north + south) / 2))
     if along_rows:  # rows run from north to south
@@ -84,14 +85,18 @@ def _spans(scenes: Sequence[Scene]) -> tuple[list[tuple[float, float]], bool]:
     return [(box[0], box[2]) for box in boxes.tolist()], False
 
 
-def _bounds(scene: Scene) -> tuple[float, float, float, float]:
-    image = scene.image
-    bounds = window_outline(image, image.window).bounds
-    west, south, east, north = transform_bounds(image.crs, "EPSG:4326", *bounds)
-    return west, south, east, north
+def _boxes(scenes: Sequence[Scene]) -> NDArray[np.float64]:
+    """West, south, east and north of each scene in degrees, (n, 4), longitudes from the first scene's west."""
+    outlines = ((scene.image.crs, window_outline(scene.image, scene.image.window).bounds) for scene in scenes)
+    boxes = np.array([transform_bounds(crs, "EPSG:4326", *bounds) for crs, bounds in outlines])
+    width = boxes[:, 2] - boxes[:, 0]
+    width[width < 0] += 360  # a scene on the antimeridian
+    boxes[:, 0] = (boxes[:, 0] - boxes[0, 0] + 180) % 360 - 180  # and scenes on both sides of it
+    boxes[:, 2] = boxes[:, 0] + width
+    return boxes
 
 
-def _fractions(scene: Scene, along_rows: bool) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _fractions(scene: Scene, along_rows: bool) -> NDArray[np.float64]:
     length = scene.image.height if along_rows else scene.image.width
     return (scene.anchors[:, 0 if along_rows else 1] + 0.5) / length
 

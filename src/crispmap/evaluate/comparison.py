@@ -37,8 +37,8 @@ class Comparison:
 
     Attributes:
         name: The stem that they share.
-        grid: The pixels: those of the raster (the prediction, where both are rasters), or a grid of their own where
-            both are vectors.
+        grid: The pixels: those of the raster (of two, the prediction, or the one that has a place), or a grid of their
+            own where both are vectors.
         pred: The prediction.
         truth: The truth.
         area: Outside of which nothing is compared; None for everywhere.
@@ -161,7 +161,7 @@ def comparisons(
     ground = None if area is None else sources[area]
     if ground is not None and ground.bounds is None:
         raise PairingError(f"{area} holds no polygon; there is nothing to compare")
-    grids: Sequence[Raster | Grid | None] = [mask.raster for mask in pred_masks or truth_masks]
+    grids: Sequence[Raster | Grid | None] = _own_grids(pred_masks, truth_masks)
     known = next((grid for grid in grids if grid is not None and grid.pixel_size is not None), None)
     if known is not None and resolution is not None:
         raise SettingError(f"resolution is {resolution:g} m, but {known.path} has its own; leave it out")
@@ -185,6 +185,14 @@ def _masks(files: Sequence[Path], nodata: Nodata) -> list[MaskRaster]:
     """Looks through rasters; none where the files are vectors."""
     rasters = [file for file in files if not is_vector(file)]
     return check_mask_set([MaskRaster.of(file, nodata) for file in track(rasters, "looking at masks", len(rasters))])
+
+
+def _own_grids(preds: Sequence[MaskRaster], truths: Sequence[MaskRaster]) -> list[Raster]:
+    """The grid of each pair of which a side is a raster; of two, one without a place takes that of the other."""
+    if preds and truths:
+        pairs = [(pred.raster, truth.raster) for pred, truth in zip(preds, truths, strict=True)]
+        return [truth if truth.located and not pred.located else pred for pred, truth in pairs]
+    return [mask.raster for mask in preds or truths]
 
 
 def _check_used(source: VectorSource, grids: Sequence[Raster | Grid]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from crispmap.evaluate.comparison import Comparison
 from crispmap.evaluate.definitions import Definitions, Distances, Plan
 from crispmap.evaluate.labels import ObjectStream
+from crispmap.evaluate.polygon_score import matched_polygons, polis_distances, polygon_overlaps, vertex_counts
 from crispmap.evaluate.strips import Strip, Tile, give_back, strips
 from crispmap.functional.band_score import BandCounts, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_distances
@@ -26,7 +27,6 @@ from crispmap.functional.outline_score import (
 )
 from crispmap.functional.region_score import ConfusionCounts, confusion_counts
 from crispmap.functional.surface_score import Histogram, SurfaceDistances
-from crispmap.geo.polygon_score import matched_polygons, polis_distances, polygon_overlaps, vertex_counts
 
 _MANY = 64  # histograms, before they are joined
 BLOCK = 512  # side in pixels of the blocks that are told apart to find the worst

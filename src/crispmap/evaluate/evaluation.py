@@ -18,7 +18,7 @@ from crispmap.evaluate.strips import n_strips
 from crispmap.functional._checks import check_choice
 from crispmap.functional.band_score import WIDTH, BandCounts, boundary_iou
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_scores, boundary_scores_per_image
-from crispmap.functional.conventions import Convention
+from crispmap.functional.conventions import Convention, rules_of
 from crispmap.functional.lengths import Length
 from crispmap.functional.object_score import (
     AP_THRESHOLDS,
@@ -31,7 +31,13 @@ from crispmap.functional.object_score import (
 )
 from crispmap.functional.outline_score import CornerCounts, PerimeterCounts, corner_ratio, perimeter_ratio
 from crispmap.functional.region_score import ConfusionCounts, f1, iou, quotient
-from crispmap.functional.surface_score import SurfaceDistances, beyond_cap, hausdorff_distance, mean_surface_distance
+from crispmap.functional.surface_score import (
+    Histogram,
+    SurfaceDistances,
+    beyond_cap,
+    hausdorff_distance,
+    mean_surface_distance,
+)
 from crispmap.geo.raster import Nodata, small_cache
 from crispmap.progress import progress_bar
 
@@ -308,19 +314,19 @@ def _joined(kind: type[C], counts: Sequence[C]) -> C:
 def _curve(surfaces: Sequence[SurfaceDistances], cap: float) -> tuple[tuple[float, float], ...]:
     """Boundary F1 (csurka: the mean of the images') at tolerances that rise to the cap."""
     tolerances = [cap * share for share in (*np.linspace(0.005, 0.05, 10), *np.linspace(0.06, 0.3, 25))]
-    at = torch.tensor(tolerances, dtype=torch.float64)
     parts = []
     for surface in surfaces:
-        (pred, pred_near), (true, true_near) = (_within(side.squared, side.pixels, at) for side in surface)
+        (pred, pred_near), (true, true_near) = (_within(side, tolerances) for side in surface)
         parts.append(BoundaryCounts(pred_near[None], pred[None], true_near[None], true[None]))
     scores = boundary_scores(_joined(BoundaryCounts, parts), "csurka").f1
     return tuple(zip(tolerances, scores.tolist(), strict=True))
 
 
-def _within(squared: Tensor, pixels: Tensor, tolerances: Tensor) -> tuple[Tensor, Tensor]:
-    """How many boundary pixels there are, and how many of them nearer than each tolerance."""
-    up_to = torch.cat([pixels.new_zeros(1), pixels.cumsum(0)])
-    return up_to[-1], up_to[torch.searchsorted(squared, tolerances**2)]
+def _within(side: Histogram, tolerances: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """How many boundary pixels there are, and how many of them match (csurka) at each tolerance."""
+    matches = rules_of("csurka").matches
+    near = [side.pixels[matches(side.squared, tolerance)].sum() for tolerance in tolerances]
+    return side.pixels.sum(), torch.stack(near)
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from crispmap.errors import PairingError
+import rasterio
+
+from crispmap.errors import InputError, PairingError
 from crispmap.geo.grid import Bounds, Grid, metric_crs, moved_bounds
 from crispmap.geo.vector import check_crs
 from crispmap.geo.vector_source import VectorSource
@@ -29,7 +31,7 @@ def lay_grids(
 
     Raises:
         SettingError: If the resolution is not above 0.
-        InputError: If a grid would be too large, or lies in no UTM zone.
+        InputError: If a grid would be too large, lies in no UTM zone or on both sides of the antimeridian.
         PairingError: If all files are empty, no prediction lies where its truth does, or one file has a CRS and
             another has none.
     """
@@ -51,13 +53,31 @@ def _grid(pred: VectorSource, truth: VectorSource, area: VectorSource | None, re
     bounds = [(source, source.bounds) for source in sources if source.bounds is not None]
     if not bounds:
         return None
+    for source, box in bounds:
+        if _is_around_the_earth(box, source.crs):
+            raise InputError(
+                f"{source.path} reaches from 180° west to 180° east and lies in no UTM zone; if it lies on both sides "
+                "of that line, reproject both files to the UTM zone of one side, else give an --area"
+            )
     rough = _around([moved_bounds(box, source.crs, truth.crs) for source, box in bounds])
+    _check_place(rough, sources[0], truth, truth.crs)
     crs = metric_crs(truth.path, truth.crs, rough)
     exact = _around([moved_bounds(box, source.crs, crs) for source, box in bounds])
-    for value in (*rough, *exact):
-        if not math.isfinite(value):
-            raise PairingError(f"{sources[0].path} has no place in {crs}, that of {truth.path}; is its CRS right?")
+    _check_place(exact, sources[0], truth, crs)
     return Grid.over(truth.path, exact, crs, resolution)
+
+
+def _is_around_the_earth(box: Bounds, crs: rasterio.CRS | None) -> bool:
+    """Whether bounds are wider than half of the earth, as they are of ground on both sides of the antimeridian."""
+    if crs is None or not (crs.is_geographic or crs.is_projected):
+        return False
+    west, _, east, _ = moved_bounds(box, crs, rasterio.CRS.from_epsg(4326))
+    return east - west > 180
+
+
+def _check_place(bounds: Bounds, source: VectorSource, truth: VectorSource, crs: rasterio.CRS | None) -> None:
+    if not all(map(math.isfinite, bounds)):
+        raise PairingError(f"{source.path} has no place in {crs}, that of {truth.path}; is its CRS right?")
 
 
 def _around(boxes: Sequence[Bounds]) -> Bounds:

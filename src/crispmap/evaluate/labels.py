@@ -20,7 +20,7 @@ _FEW = 2**16  # records; below that tidying up is not worth the time
 class ObjectStream:
     """Overlaps of the objects of two rasters that come from the top, strip after strip.
 
-    A mask's objects are its components by 4-connectivity, those of `crispmap.functional.object_score.label_objects`,
+    A mask's objects are its components by 4-connectivity, those of `crispmap.functional.label_objects`,
     and stand in the result in the same order: that of their first pixels, row by row. Polygons burnt with their
     numbers are labelled already: the same number in any strip is the same object, and they stand in the order of
     their numbers.

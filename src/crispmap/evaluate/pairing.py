@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from crispmap.errors import InputError, PairingError
-from crispmap.geo.raster import RASTER_SUFFIXES
+from crispmap.geo.raster import RASTER_SUFFIXES, is_hidden
 from crispmap.geo.vector import VECTOR_SUFFIXES
 
 # what `crispmap predict` adds to the stem of an image, the form to prefer first
@@ -59,7 +59,7 @@ def _files(path: Path) -> dict[str, Path]:
     """The files to compare by stem: rasters, or vectors where there are none."""
     if not path.is_dir():
         return {_stem(path): path}
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = sorted(file for file in path.iterdir() if file.is_file() and not is_hidden(file))
     for suffixes in (RASTER_SUFFIXES, VECTOR_SUFFIXES):
         found: dict[str, Path] = {}
         for file in files:

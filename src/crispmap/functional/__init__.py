@@ -1,5 +1,6 @@
-"""Pure tensor maths: what losses and metrics are made of. Torch only."""
+"""What losses and metrics are made of: pure tensor maths, and tables of objects in numpy."""
 
+from crispmap.functional._reduction import LossReduction
 from crispmap.functional.active_boundary_loss import active_boundary_loss
 from crispmap.functional.band_score import BandCounts, boundary_iou, boundary_iou_counts
 from crispmap.functional.boundary_dou_loss import boundary_dou_loss
@@ -18,10 +19,22 @@ from crispmap.functional.boundary_score import (
     boundary_scores,
     boundary_scores_per_image,
 )
-from crispmap.functional.conventions import Convention, Reduction
+from crispmap.functional.conventions import Convention, ScoreReduction
 from crispmap.functional.distance import euclidean_distance, signed_distance
 from crispmap.functional.distance_loss import boundary_weighted_bce_loss, hausdorff_dt_loss, surface_loss
 from crispmap.functional.lengths import Length
+from crispmap.functional.object_score import (
+    ObjectCounts,
+    Overlaps,
+    average_precision,
+    label_objects,
+    match_objects,
+    matched_pairs,
+    object_f1,
+    object_overlaps,
+    object_precision,
+    object_recall,
+)
 from crispmap.functional.outline_score import (
     CornerCounts,
     PerimeterCounts,
@@ -45,11 +58,15 @@ __all__ = [
     "Convention",
     "CornerCounts",
     "Length",
+    "LossReduction",
+    "ObjectCounts",
+    "Overlaps",
     "PerimeterCounts",
-    "Reduction",
+    "ScoreReduction",
     "SurfaceDistances",
     "active_boundary_loss",
     "area_under_curve",
+    "average_precision",
     "bce_loss",
     "boundary_counts",
     "boundary_distances",
@@ -73,7 +90,14 @@ __all__ = [
     "hausdorff_dt_loss",
     "iou",
     "iou_loss",
+    "label_objects",
+    "match_objects",
+    "matched_pairs",
     "mean_surface_distance",
+    "object_f1",
+    "object_overlaps",
+    "object_precision",
+    "object_recall",
     "perimeter_counts",
     "perimeter_ratio",
     "sensitivity_specificity_loss",

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Reduction = Literal["image", "batch", "none"]
+LossReduction = Literal["image", "batch", "none"]
 
 
 def in_full_precision(*maps: Tensor) -> tuple[Tensor, ...]:
@@ -19,12 +19,12 @@ def in_full_precision(*maps: Tensor) -> tuple[Tensor, ...]:
     return tuple(x.to(dtype) for x in maps)
 
 
-def pixel_sum(x: Tensor, reduction: Reduction) -> Tensor:
+def pixel_sum(x: Tensor, reduction: LossReduction) -> Tensor:
     """Sum over the pixels of each class, (N, C), or with ``"batch"`` over those of all images, (C,)."""
     return x.sum((0, 2, 3)) if reduction == "batch" else x.sum((2, 3))
 
 
-def reduce_losses(losses: Tensor, reduction: Reduction, class_weights: Tensor | None = None) -> Tensor:
+def reduce_losses(losses: Tensor, reduction: LossReduction, class_weights: Tensor | None = None) -> Tensor:
     """Mean over classes, weighted if there are weights, and over images: (…, C) to a scalar."""
     if reduction == "none":
         return losses

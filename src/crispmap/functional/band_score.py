@@ -7,7 +7,7 @@ from torch import Tensor
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_masks
-from crispmap.functional.conventions import Reduction, check_reduction
+from crispmap.functional.conventions import ScoreReduction, check_reduction
 from crispmap.functional.lengths import Length, PixelSize
 from crispmap.functional.morphology import dilate_square
 from crispmap.functional.region_score import per_image, quotient
@@ -68,7 +68,7 @@ def boundary_iou_counts(
     return BandCounts(inside[0], inside[1])
 
 
-def boundary_iou(counts: BandCounts, reduction: Reduction = "pooled") -> Tensor:
+def boundary_iou(counts: BandCounts, reduction: ScoreReduction = "pooled") -> Tensor:
     """Boundary IoU of a set: a float64 scalar in [0, 1], NaN where neither side has a band.
 
     Args:

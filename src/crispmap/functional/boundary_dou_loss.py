@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from crispmap.functional._checks import check_choice
-from crispmap.functional._reduction import Reduction, in_full_precision, pixel_sum, reduce_losses
+from crispmap.functional._reduction import LossReduction, in_full_precision, pixel_sum, reduce_losses
 from crispmap.functional.morphology import inner_boundary
 
 _MOST_ALPHA = 0.8  # the authors' program cuts α there: better on some of their data, the same on the rest
@@ -13,7 +13,7 @@ def boundary_dou_loss(
     y_pred: Tensor,
     y_true: Tensor,
     *,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
     smooth: float = 1.0,
 ) -> Tensor:
@@ -45,7 +45,7 @@ def boundary_dou_loss(
     Raises:
         SettingError: If the reduction is not allowed.
     """
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, LossReduction)
     y_pred, y_true = in_full_precision(y_pred, y_true)
     if valid is not None:
         y_pred, y_true = y_pred * valid, y_true * valid

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from crispmap.functional._checks import check_choice, check_odd
-from crispmap.functional._reduction import Reduction, in_full_precision, reduce_losses
+from crispmap.functional._reduction import LossReduction, in_full_precision, reduce_losses
 from crispmap.functional.boundary_sums import balanced_sums, paper_sums
 
 Variant = Literal["balanced", "paper"]
@@ -18,7 +18,7 @@ def boundary_loss(
     theta0: int = 3,
     theta: int = 5,
     variant: Variant = "balanced",
-    reduction: Reduction = "image",
+    reduction: LossReduction = "image",
     valid: Tensor | None = None,
     class_weights: Tensor | None = None,
     eps: float = 1e-7,
@@ -108,7 +108,7 @@ def _paper(sums: list[Tensor], eps: float) -> Tensor:
     return 1 - 2 * precision * recall / (precision + recall + eps)
 
 
-def check_boundary_settings(theta0: int, theta: int, variant: Variant, reduction: Reduction) -> None:
+def check_boundary_settings(theta0: int, theta: int, variant: Variant, reduction: LossReduction) -> None:
     """Checks the settings of `boundary_loss`.
 
     Raises:
@@ -117,4 +117,4 @@ def check_boundary_settings(theta0: int, theta: int, variant: Variant, reduction
     check_odd("theta0", theta0, at_least=3)
     check_odd("theta", theta, at_least=1)
     check_choice("variant", variant, Variant)
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, LossReduction)

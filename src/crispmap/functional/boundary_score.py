@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_masks
-from crispmap.functional.conventions import SLACK, Convention, Reduction, check_reduction, rules_of
+from crispmap.functional.conventions import SLACK, Convention, ScoreReduction, check_reduction, rules_of
 from crispmap.functional.lengths import Length, PixelSize, rulers
 from crispmap.functional.morphology import forward_boundary, inner_boundary
 from crispmap.functional.nearest import UNIT, Spacing, squared_distance_to
@@ -173,7 +173,7 @@ def boundary_match(
 
 
 def boundary_scores(
-    counts: BoundaryCounts, convention: Convention = "csurka", reduction: Reduction | None = None
+    counts: BoundaryCounts, convention: Convention = "csurka", reduction: ScoreReduction | None = None
 ) -> BoundaryScores:
     """Boundary precision, recall and F1 = 2PR / (P + R) of a set of images at each tolerance.
 
@@ -219,7 +219,7 @@ def boundary_scores_per_image(counts: BoundaryCounts, convention: Convention = "
 
 
 def boundary_f1(
-    counts: BoundaryCounts, convention: Convention = "csurka", reduction: Reduction | None = None
+    counts: BoundaryCounts, convention: Convention = "csurka", reduction: ScoreReduction | None = None
 ) -> Tensor:
     """Boundary F1 alone; see `boundary_scores`."""
     return boundary_scores(counts, convention, reduction).f1

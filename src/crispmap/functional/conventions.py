@@ -29,7 +29,7 @@ from crispmap.functional._checks import check_choice
 from crispmap.functional.lengths import Length
 
 Convention = Literal["csurka", "davis", "pixels"]
-Reduction = Literal["image", "pooled"]
+ScoreReduction = Literal["image", "pooled"]
 
 SLACK = 1e-9  # by how much of itself a squared distance may be off
 
@@ -41,7 +41,7 @@ class Rules:
     inner: bool  # foreground beside background, rather than a pixel that differs from those that follow it
     border: bool  # is a pixel at the image border boundary for being there
     strict: bool  # d < tolerance rather than d ≤ tolerance
-    reduction: Reduction  # the mean of the images' scores, or counts pooled over the set
+    reduction: ScoreReduction  # the mean of the images' scores, or counts pooled over the set
     whole_pixels: bool  # is a share of the diagonal rounded up
     both_empty: float
     one_empty: float
@@ -68,13 +68,13 @@ _RULES: dict[Convention, Rules] = {
 }
 
 
-def check_reduction(reduction: Reduction) -> None:
+def check_reduction(reduction: ScoreReduction) -> None:
     """Checks that it is one.
 
     Raises:
         SettingError: If it is not.
     """
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, ScoreReduction)
 
 
 def rules_of(convention: Convention) -> Rules:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crispmap.functional._checks import check_choice
-from crispmap.functional._reduction import Reduction, in_full_precision, pixel_sum, reduce_losses
+from crispmap.functional._reduction import LossReduction, in_full_precision, pixel_sum, reduce_losses
 from crispmap.functional.distance import signed_distance
 
 
@@ -21,7 +21,7 @@ def surface_loss(
     y_true: Tensor,
     *,
     distance: Tensor | None = None,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
 ) -> Tensor:
     """Mean of p·φ, with φ the signed distance to the boundary of the truth, negative inside.
@@ -49,7 +49,7 @@ def surface_loss(
     Raises:
         SettingError: If the reduction is not allowed.
     """
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, LossReduction)
     distance = _distance(y_true, valid) if distance is None else distance
     y_pred, distance = in_full_precision(y_pred, distance)
     return _pixel_mean(y_pred * distance, valid, reduction)
@@ -61,7 +61,7 @@ def hausdorff_dt_loss(
     *,
     alpha: float = 2.0,
     distance: Tensor | None = None,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
 ) -> Tensor:
     """Mean of (p − t)²·(d_p^α + d_t^α), with d the distances to the boundaries of prediction and truth.
@@ -88,7 +88,7 @@ def hausdorff_dt_loss(
     Raises:
         SettingError: If the reduction is not allowed.
     """
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, LossReduction)
     distance = _distance(y_true, valid) if distance is None else distance
     y_pred, y_true, true_distance, pred_distance = in_full_precision(
         y_pred, y_true, distance, _distance(y_pred.detach(), valid)
@@ -144,7 +144,7 @@ def _distance(y: Tensor, valid: Tensor | None) -> Tensor:
     return signed_distance(y >= 0.5, valid)
 
 
-def _pixel_mean(values: Tensor, valid: Tensor | None, reduction: Reduction) -> Tensor:
+def _pixel_mean(values: Tensor, valid: Tensor | None, reduction: LossReduction) -> Tensor:
     counted = torch.ones_like(values) if valid is None else valid.expand_as(values)
     total = pixel_sum(values * counted, reduction)
     return reduce_losses(total / pixel_sum(counted, reduction).clamp(min=1), reduction)

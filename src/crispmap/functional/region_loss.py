@@ -8,14 +8,14 @@ over the batch by default, which keeps images without the class from weighing as
 from torch import Tensor
 
 from crispmap.functional._checks import check_choice
-from crispmap.functional._reduction import Reduction, in_full_precision, pixel_sum, reduce_losses
+from crispmap.functional._reduction import LossReduction, in_full_precision, pixel_sum, reduce_losses
 
 
 def iou_loss(
     y_pred: Tensor,
     y_true: Tensor,
     *,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
     smooth: float = 1.0,
 ) -> Tensor:
@@ -45,7 +45,7 @@ def dice_loss(
     y_pred: Tensor,
     y_true: Tensor,
     *,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
     smooth: float = 1.0,
 ) -> Tensor:
@@ -62,7 +62,7 @@ def sensitivity_specificity_loss(
     y_true: Tensor,
     *,
     sensitivity_weight: float = 0.5,
-    reduction: Reduction = "batch",
+    reduction: LossReduction = "batch",
     valid: Tensor | None = None,
     eps: float = 1e-7,
 ) -> Tensor:
@@ -87,7 +87,7 @@ def sensitivity_specificity_loss(
     Raises:
         SettingError: If the reduction is not allowed.
     """
-    check_choice("reduction", reduction, Reduction)
+    check_choice("reduction", reduction, LossReduction)
     y_pred, y_true = in_full_precision(y_pred, y_true)
     foreground, background = (side if valid is None else side * valid for side in (y_true, 1 - y_true))
     error = (y_pred - y_true).square()
@@ -97,8 +97,10 @@ def sensitivity_specificity_loss(
     return reduce_losses(sensitivity_weight * missed + (1 - sensitivity_weight) * invented, reduction)
 
 
-def _areas(y_pred: Tensor, y_true: Tensor, valid: Tensor | None, reduction: Reduction) -> tuple[Tensor, Tensor, Tensor]:
-    check_choice("reduction", reduction, Reduction)
+def _areas(
+    y_pred: Tensor, y_true: Tensor, valid: Tensor | None, reduction: LossReduction
+) -> tuple[Tensor, Tensor, Tensor]:
+    check_choice("reduction", reduction, LossReduction)
     y_pred, y_true = in_full_precision(y_pred, y_true)
     if valid is not None:
         y_pred, y_true = y_pred * valid, y_true * valid

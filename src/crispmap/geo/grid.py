@@ -12,7 +12,8 @@ from rasterio.warp import transform_bounds
 from shapely import box
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import Window, pixel_size, true_to_scale
+from crispmap.geo.metres import pixel_size
+from crispmap.geo.raster import Window
 
 Bounds = tuple[float, float, float, float]
 
@@ -119,7 +120,10 @@ class Grid:
 
 
 def metric_crs(path: Path, crs: rasterio.CRS | None, bounds: Bounds) -> rasterio.CRS | None:
-    """The CRS itself where it is in metres on the ground, or has no place; else the UTM zone of the bounds' middle.
+    """The CRS itself where a unit of it is a metre on the ground, or it has no place; else the UTM zone.
+
+    *Convention.* Both are judged at the middle of the bounds. Near the poles, where there is no UTM, a CRS in metres
+    stays what it is.
 
     Args:
         path: The file that stands for it in messages.
@@ -127,16 +131,25 @@ def metric_crs(path: Path, crs: rasterio.CRS | None, bounds: Bounds) -> rasterio
         bounds: West, south, east and north in it.
 
     Raises:
-        InputError: If no UTM zone is there.
+        InputError: If their middle is no place on the earth, or no UTM zone is there and the CRS not in metres.
     """
     if crs is None or not (crs.is_projected or crs.is_geographic):
         return crs
-    if true_to_scale(crs) and crs.linear_units_factor[1] == 1:
+    in_metres = crs.is_projected and crs.linear_units_factor[1] == 1
+    if in_metres and pixel_size(path, _at_middle(bounds), crs, (0, 0)) == (1, 1):
         return crs
     try:
         return rasterio.CRS.from_user_input(gpd.GeoSeries([box(*bounds)], crs=crs).estimate_utm_crs())
     except RuntimeError as error:
+        if in_metres:  # of a pole, as a rule; lengths are measured on the ground wherever they matter
+            return crs
         raise InputError(f"{path} lies in no UTM zone; reproject it to a CRS in metres") from error
+
+
+def _at_middle(bounds: Bounds) -> rasterio.Affine:
+    """Pixels of one unit that begin in the middle of bounds."""
+    west, south, east, north = bounds
+    return rasterio.Affine.translation((west + east) / 2, (south + north) / 2)
 
 
 def moved_bounds(bounds: Bounds, source: rasterio.CRS | None, target: rasterio.CRS | None) -> Bounds:

@@ -7,7 +7,7 @@ because a tile without a building does not show by itself which it has.
 
 Nodata: an alpha or mask band has the first word. A declared nodata value is often just the background or, in
 files of two values, the class; it means "nothing is known here" only where it is neither: not 0, and not the
-only value beside 0.
+only value beside 0. A file that holds nothing else does not tell; files that belong to it may.
 """
 
 import math
@@ -35,6 +35,7 @@ class MaskRaster:
         nodata: What tells pixels without data: a value, ``"none"``, or ``"file"`` for an alpha or mask band.
         scale_is_stated: Whether the file itself says what its full scale is.
         class_is_nodata: Whether the file declares its only value beside 0 as nodata, which it is not, then.
+        only_nodata: Whether it holds nothing but the value above 0 that it declares as nodata.
     """
 
     raster: Raster
@@ -43,6 +44,7 @@ class MaskRaster:
     nodata: Nodata
     scale_is_stated: bool = False
     class_is_nodata: bool = False
+    only_nodata: bool = False
 
     @classmethod
     def of(cls, path: str | Path, nodata: Nodata = "file") -> "MaskRaster":
@@ -60,7 +62,7 @@ class MaskRaster:
         if nodata == "file" and not raster.masked:
             nodata = raster.nodata or "none"  # 0 is the background
             in_doubt = nodata if nodata != "none" and nodata > 0 else None
-        lowest, highest, seen = 0.0, 0.0, False
+        lowest, highest, seen, others = 0.0, 0.0, False, False
         for window in raster.window.strips():
             pixels, valid = raster.read(window, "none" if in_doubt is not None else nodata)
             if (pixels != pixels[0])[:, valid].any():
@@ -70,21 +72,18 @@ class MaskRaster:
                 seen = seen or bool((values == in_doubt).any())
                 values = values[values != in_doubt]
             if values.size:
+                others = True
                 lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
         if lowest < -_SLACK:
             raise InputError(
                 f"{path} has values from {lowest:g} to {highest:g}; give a mask, or probabilities from 0 to 1"
             )
         raster = replace(raster, bands=raster.bands[:1])
-        if in_doubt is not None and seen and highest == 0:
+        if in_doubt is not None and seen and others and highest == 0:
             return cls(raster, in_doubt, _full_scale(in_doubt), "none", class_is_nodata=True)
         stated = _stated_scale(raster)
-        return cls(raster, highest, stated or _full_scale(highest), nodata, scale_is_stated=stated is not None)
-
-    @property
-    def has_foreground(self) -> bool:
-        """Whether any pixel is foreground."""
-        return self.maximum >= self.full_scale / 2
+        full_scale = stated or _full_scale(highest)
+        return cls(raster, highest, full_scale, nodata, stated is not None, only_nodata=seen and not others)
 
     def read(self, window: Window, threshold: float = 0.5) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Reads a part, which may reach beyond the raster.
@@ -119,9 +118,13 @@ def check_mask_set(masks: Sequence[MaskRaster]) -> list[MaskRaster]:
     judged = list(masks)
     # where one file of a set has another class value, a declared nodata value is what it says in all of them
     really_nodata = {mask.raster.nodata for mask in masks if mask.maximum > 0 and not mask.class_is_nodata}
+    really_class = {mask.raster.nodata for mask in masks if mask.class_is_nodata} - really_nodata
     for i, mask in enumerate(judged):
-        if mask.class_is_nodata and mask.raster.nodata in really_nodata:
+        declared = mask.raster.nodata
+        if mask.class_is_nodata and declared in really_nodata:
             judged[i] = replace(mask, maximum=0.0, nodata=mask.maximum, class_is_nodata=False)
+        elif mask.only_nodata and declared is not None and declared in really_class:
+            judged[i] = replace(mask, maximum=declared, nodata="none", class_is_nodata=True)
     for kind in {_kind(mask) for mask in judged} - {"stated"}:
         largest = max((mask for mask in judged if _kind(mask) == kind), key=lambda mask: mask.maximum)
         full_scale = _full_scale(largest.maximum)

@@ -16,13 +16,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pyproj import Geod
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window as RasterioWindow
 
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.caution import check_stays_here
-from crispmap.geo.degrees import to_degrees
+from crispmap.geo.metres import pixel_size
 from crispmap.geo.open_files import errors_named, kept_file, open_raster
 from crispmap.geo.open_files import opened as opened
 from crispmap.geo.overview import LEAST, fitting_overview, place_on_overview
@@ -170,10 +169,12 @@ class Raster:
         than what is asked for, and brought from there by area means: a fraction of the pixels, on the same ground.
         Where an overview's alpha band, mask or values show anything without data in it, it is read at the raster's own
         pixels, for only they tell how much of the ground holds data; so it is where ``nodata`` is not the file's own
-        word, by which its overviews were made. Those are expected to be up to date and to hold means, as
-        ``gdaladdo -r average`` makes them: what another filter left in them is read as it is, and nearest neighbours,
-        gdaladdo's default, flicker. Only those of GeoTIFFs are used (built in, or in an .ovr file): the reduced images
-        in JPEG 2000 lie up to half of their pixels off.
+        word, by which its overviews were made. A declared nodata value shows only in those pixels of an overview that
+        hold nothing else: what lies strewn about in smaller pieces is left out of the means, but counts as ground that
+        holds data. Overviews are expected to be up to date and to hold means, as ``gdaladdo -r average`` makes them:
+        what another filter left in them is read as it is, and nearest neighbours, gdaladdo's default, flicker. Only
+        those of GeoTIFFs are used (built in, or in an .ovr file): the reduced images in JPEG 2000 lie up to half of
+        their pixels off.
 
         Args:
             window: What to read.
@@ -259,13 +260,18 @@ def small_cache() -> Iterator[None]:
         yield
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a file is not meant to be seen, such as those that macOS leaves beside every file of an archive."""
+    return path.name.startswith(".")
+
+
 def raster_files(folder: Path) -> list[Path]:
-    """The rasters directly in a folder, by name.
+    """The rasters directly in a folder, by name, without hidden ones.
 
     Raises:
         InputError: If there are none.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES and not is_hidden(path))
     if not files:
         raise InputError(f"no images in {folder}; looked for {', '.join(RASTER_SUFFIXES)}")
     return files
@@ -366,32 +372,3 @@ def _all_equal(pixels: NDArray[Any], value: float | str | None) -> NDArray[np.bo
         if not equal.any():  # as a rule after the first band
             break
     return equal
-
-
-def true_to_scale(crs: rasterio.CRS) -> bool:
-    """Whether lengths in a CRS are lengths on the ground: it is projected, and not the Mercator of web maps."""
-    return crs.is_projected and "mercator_1sp" not in crs.to_wkt().lower() and crs.to_epsg() != 3857
-
-
-def pixel_size(
-    path: Path, transform: rasterio.Affine, crs: rasterio.CRS, shape: tuple[int, int]
-) -> tuple[float, float]:
-    """Metres on the ground from row to row and from column to column, at the centre of pixels shaped `shape`.
-
-    They are in the CRS's own unit where that is true to scale, else along the ellipsoid.
-
-    Raises:
-        InputError: If the centre has no place on the earth; the message names the path.
-    """
-    t = transform
-    if true_to_scale(crs):
-        unit = crs.linear_units_factor[1]
-        return math.hypot(t.b, t.e) * unit, math.hypot(t.a, t.d) * unit
-    row, col = shape[0] / 2, shape[1] / 2
-    corners = [t @ (col, row), t @ (col, row + 1), t @ (col + 1, row)]
-    xs, ys = zip(*corners, strict=True)
-    lon, lat = to_degrees(crs).transform(xs, ys)
-    _, _, distance = Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
-    if not (np.isfinite(distance).all() and min(distance) > 0):
-        raise InputError(f"{path} lies at {xs[0]:g}, {ys[0]:g}, which is no place in {crs}; is its CRS right?")
-    return float(distance[0]), float(distance[1])

@@ -1,11 +1,10 @@
-"""Footprints: polygons read in the CRS of a raster, burnt into its grid, and written with attributes."""
+"""Footprints: polygons read in the CRS of a raster, and burnt into its grid."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -19,12 +18,13 @@ from shapely import Polygon
 from crispmap.errors import InputError, PairingError
 from crispmap.geo.grid import Placed, Referenced
 from crispmap.geo.raster import Window
-from crispmap.geo.vector_file import VECTOR_SUFFIXES, Features, check_vector_name, read_features
+from crispmap.geo.vector_file import VECTOR_SUFFIXES, Features, read_features
 
-__all__ = ["VECTOR_SUFFIXES", "Footprints", "check_crs", "window_outline", "write_vectors"]
+__all__ = ["VECTOR_SUFFIXES", "Footprints", "check_crs", "window_outline"]
 
 _PART_BITS = 24  # of a polygon's id say which part of its feature it is
 _SNAP = 2.0**20
+_SLIVER = 1e-6  # of a polygon, up to which a part is what rounding has cut off
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Footprints:
         path: Where they come from.
         polygons: Valid, non-empty polygons, (n,), as an object array in the order of the file.
         ids: Numbers above 0 that tell them apart, (n,), int64, ascending, and the same whatever else of the file is
-            read.
+            read. Parts into which a polygon falls where it is moved to another CRS share its number.
         crs: Their coordinate reference system, or None.
-        repaired_features: The numbers of the features that had an invalid ring, which was repaired.
+        repaired_features: The numbers of the features that had an invalid ring, in the file or after their way to the
+            CRS of the raster; it was repaired.
         dropped_features: Those of features that were left out: points, lines, empty ones and those without an area,
             or without a place in the CRS of the raster.
     """
@@ -68,21 +69,15 @@ class Footprints:
             InputError: If the numbers of the features are too large.
         """
         geometries, numbers, crs = features
-        geometries = _finite(geometries)
-        invalid = ~shapely.is_valid(geometries) & ~shapely.is_missing(geometries)
-        geometries = np.where(invalid, shapely.make_valid(geometries), geometries) if invalid.any() else geometries
-        parts, feature = shapely.get_parts(shapely.get_parts(geometries), return_index=True)
-        owner = np.repeat(np.arange(len(geometries)), shapely.get_num_geometries(geometries))[feature]
-        keep = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)
-        parts, owner = parts[keep], owner[keep]
+        polygons, owner, repaired = _mended(_finite(geometries))
         dropped = np.ones(len(numbers), bool)
         dropped[owner] = False
         return cls(
             path,
-            parts,
+            polygons,
             _polygon_ids(path, numbers, owner),
             crs,
-            repaired_features=frozenset(numbers[invalid].tolist()),
+            repaired_features=frozenset(numbers[repaired].tolist()),
             dropped_features=frozenset(numbers[dropped].tolist()),
         )
 
@@ -117,9 +112,21 @@ class Footprints:
             raise PairingError(
                 f"{self.path} is in {self.crs}, from which there is no way to {crs}; is one of the CRSs wrong?"
             ) from error
-        sound = shapely.is_valid(moved) & np.isfinite(shapely.bounds(moved)).all(axis=1)
-        dropped = self.dropped_features | frozenset((self.ids[~sound] >> _PART_BITS).tolist())
-        return Footprints(self.path, moved[sound], self.ids[sound], crs, self.repaired_features, dropped)
+        # straight edges bend on the way, so a courtyard that touched a wall may now reach through it
+        polygons, owner, repaired = _mended(_finite(moved))
+        area = shapely.area(polygons)
+        whole = area > _SLIVER * np.bincount(owner, area, len(moved))[owner]
+        polygons, owner = polygons[whole], owner[whole]
+        dropped = np.ones(len(moved), bool)
+        dropped[owner] = False
+        return Footprints(
+            self.path,
+            polygons,
+            self.ids[owner],
+            crs,
+            self.repaired_features | _features_of(self.ids[repaired]),
+            self.dropped_features | _features_of(self.ids[dropped]),
+        )
 
     @cached_property
     def tree(self) -> shapely.STRtree:
@@ -211,17 +218,24 @@ def window_outline(raster: Placed, window: Window) -> Polygon:
     return Polygon([raster.transform @ (col, row) for row, col in zip(rows, cols, strict=True)])
 
 
-def write_vectors(path: str | Path, polygons: NDArray[Any], attributes: dict[str, Any], crs: Any) -> None:
-    """Writes polygons with attributes as a layer "footprints"; no polygons make an empty layer.
+class _Mended(NamedTuple):
+    """Valid polygons made of n geometries."""
 
-    Raises:
-        OutputError: If the file cannot have that name.
-    """
-    check_vector_name(path)
-    frame = gpd.GeoDataFrame(attributes, geometry=gpd.GeoSeries(polygons, crs=crs), crs=crs)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "'crs' was not provided")  # rasters without a place are welcome
-        frame.to_file(path, layer="footprints", geometry_type="Polygon")
+    polygons: NDArray[np.object_]  # (p,), each with an area
+    owner: NDArray[np.intp]  # (p,), which of the geometries each is from, in rising order
+    repaired: NDArray[np.bool_]  # (n,), which of the geometries were invalid
+
+
+def _mended(geometries: NDArray[np.object_]) -> _Mended:
+    """The polygons that geometries consist of, those of invalid ones as GEOS makes them valid."""
+    invalid = ~shapely.is_valid(geometries) & ~shapely.is_missing(geometries)
+    if invalid.any():
+        geometries = geometries.copy()
+        geometries[invalid] = shapely.make_valid(geometries[invalid])
+    parts, place = shapely.get_parts(shapely.get_parts(geometries), return_index=True)
+    owner = np.repeat(np.arange(len(geometries)), shapely.get_num_geometries(geometries))[place]
+    keep = (shapely.get_type_id(parts) == shapely.GeometryType.POLYGON) & (shapely.area(parts) > 0)
+    return _Mended(parts[keep], owner[keep], invalid)
 
 
 def _finite(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
@@ -234,6 +248,11 @@ def _finite(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     kept = geometries.copy()
     kept[endless] = None
     return kept
+
+
+def _features_of(ids: NDArray[np.int64]) -> frozenset[int]:
+    """The numbers of the features that polygons are from."""
+    return frozenset((ids >> _PART_BITS).tolist())
 
 
 def _polygon_ids(path: Path, numbers: NDArray[np.int64], owner: NDArray[np.intp]) -> NDArray[np.int64]:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from crispmap.errors import SettingError
 from crispmap.functional._checks import check_choice
-from crispmap.functional._reduction import Reduction
+from crispmap.functional._ignored import not_ignored
+from crispmap.functional._reduction import LossReduction
 
 Mode = Literal["binary", "multiclass", "multilabel"]
 
@@ -74,12 +75,12 @@ class ReducedLoss(SegmentationLoss):
         self,
         mode: Mode = "binary",
         *,
-        reduction: Reduction = "batch",
+        reduction: LossReduction = "batch",
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:
         super().__init__(mode, from_logits, ignore_index)
-        check_choice("reduction", reduction, Reduction)
+        check_choice("reduction", reduction, LossReduction)
         self.reduction = reduction
 
 
@@ -114,16 +115,16 @@ def class_maps(
         raise SettingError(
             f"{mode} mode takes y_pred {_SHAPES[mode]}; found {tuple(y_pred.shape)} and {tuple(y_true.shape)}"
         )
-    masks = [] if ignore_index is None else [truth != ignore_index]
+    known = not_ignored(truth, ignore_index)
     if valid is not None:
-        masks.append(_checked(valid, scores))
-    valid = torch.logical_and(*masks) if len(masks) == 2 else masks[0] if masks else None
+        valid = _checked(valid, scores)
+        known = valid if known is None else known & valid
     if mode == "multiclass":
         truth = truth == torch.arange(scores.shape[1], device=truth.device)[:, None, None]
-    if valid is not None:
-        truth = truth.masked_fill(~valid, 0)
+    if known is not None:
+        truth = truth.masked_fill(~known, 0)
     dtype = torch.promote_types(scores.dtype, torch.float32)
-    return ClassMaps(scores.to(dtype), truth.to(dtype), valid)
+    return ClassMaps(scores.to(dtype), truth.to(dtype), known)
 
 
 def _checked(valid: Tensor, scores: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._reduction import Reduction
+from crispmap.functional._reduction import LossReduction
 from crispmap.functional.boundary_loss import Variant, boundary_loss, check_boundary_settings
 from crispmap.losses._base import ClassMaps, Mode, SegmentationLoss
 
@@ -68,7 +68,7 @@ class BoundaryLoss(SegmentationLoss):
         theta0: int = 3,
         theta: int = 5,
         variant: Variant = "balanced",
-        reduction: Reduction = "image",
+        reduction: LossReduction = "image",
         from_logits: bool = True,
         ignore_index: int | None = None,
         class_weights: Sequence[float] | None = None,

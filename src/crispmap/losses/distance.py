@@ -5,7 +5,7 @@ from abc import abstractmethod
 from torch import Tensor, nn
 
 from crispmap.errors import SettingError
-from crispmap.functional._reduction import Reduction
+from crispmap.functional._reduction import LossReduction
 from crispmap.functional.distance_loss import boundary_weighted_bce_loss, hausdorff_dt_loss, surface_loss
 from crispmap.losses._base import ClassMaps, Mode, ReducedLoss, SegmentationLoss, class_maps
 
@@ -107,7 +107,7 @@ class HausdorffDTLoss(_DistanceLoss, ReducedLoss):
         mode: Mode = "binary",
         *,
         alpha: float = 2.0,
-        reduction: Reduction = "batch",
+        reduction: LossReduction = "batch",
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:

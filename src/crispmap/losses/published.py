@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._reduction import Reduction, reduce_losses
+from crispmap.functional._reduction import LossReduction, reduce_losses
 from crispmap.losses._base import ClassMaps, Mode, ReducedLoss, SegmentationLoss
 
 
@@ -126,7 +126,7 @@ class TverskyLoss(ReducedLoss):
         *,
         alpha: float = 0.3,
         beta: float = 0.7,
-        reduction: Reduction = "batch",
+        reduction: LossReduction = "batch",
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:

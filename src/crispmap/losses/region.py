@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from crispmap.errors import SettingError
-from crispmap.functional._reduction import Reduction
+from crispmap.functional._reduction import LossReduction
 from crispmap.functional.region_loss import dice_loss, iou_loss, sensitivity_specificity_loss
 from crispmap.losses._base import ClassMaps, Mode, ReducedLoss
 
@@ -69,7 +69,7 @@ class SensitivitySpecificityLoss(ReducedLoss):
         mode: Mode = "binary",
         *,
         sensitivity_weight: float = 0.5,
-        reduction: Reduction = "batch",
+        reduction: LossReduction = "batch",
         from_logits: bool = True,
         ignore_index: int | None = None,
     ) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from crispmap.errors import SettingError
+from crispmap.functional._ignored import not_ignored
 
 
 class Masks(NamedTuple):
@@ -58,7 +59,7 @@ def binary_masks(preds: Tensor, target: Tensor, threshold: float, ignore_index: 
         pred = scores > torch.where(is_logits, cut.logit(), cut)[:, None, None]
     else:
         pred = scores != 0
-    return Masks(pred, labels != 0, None if ignore_index is None else labels != ignore_index)
+    return Masks(pred, labels != 0, not_ignored(labels, ignore_index))
 
 
 def class_masks(preds: Tensor, target: Tensor, num_classes: int, ignore_index: int | None) -> Iterator[Masks]:
@@ -83,7 +84,7 @@ def class_masks(preds: Tensor, target: Tensor, num_classes: int, ignore_index: i
             f"preds must be (N, {num_classes}, H, W) or (N, H, W) and target (N, H, W); "
             f"found {tuple(preds.shape)} and {tuple(target.shape)}"
         )
-    valid = None if ignore_index is None else labels != ignore_index
+    valid = not_ignored(labels, ignore_index)
     for name, found in (("preds", classes), ("target", labels)):
         _check_classes(name, found if valid is None else found[valid], num_classes)
     for each in range(num_classes):

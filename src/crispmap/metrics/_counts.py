@@ -79,11 +79,83 @@ def check_classes(num_classes: int, average: Average) -> None:
     check_choice("average", average, Average)
 
 
-class _Counts(Metric):
+class ClassSums(Metric):
+    """What is summed over images, for one class or for each of several; a derived class says what that is."""
+
     is_differentiable = False
     full_state_update = False
     plot_lower_bound = 0.0
 
+    def _add(self, place: int, masks: Masks) -> None:
+        """Adds the masks of a class."""
+        raise NotImplementedError
+
+    def _scores(self) -> Tensor:
+        """Of each class, shape (C, …)."""
+        raise NotImplementedError
+
+
+class OneClass(ClassSums):
+    """How a metric of one class reads masks and gives its score; to be mixed with what is summed.
+
+    Args:
+        threshold: Probability above which a pixel is foreground.
+        ignore_index: Value in the target of pixels to leave out.
+        settings: Others that tell it from metrics of its kind.
+        kwargs: Those of what is summed.
+    """
+
+    def __init__(self, threshold: float, ignore_index: int | None, settings: Sequence[Any] = (), **kwargs: Any) -> None:
+        super().__init__(classes=1, settings=(threshold, ignore_index, *settings), **kwargs)
+        self.threshold = check_threshold(threshold)
+        self.ignore_index = ignore_index
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Adds the images of a batch; shapes and errors as the class describes them."""
+        self._add(0, binary_masks(preds, target, self.threshold, self.ignore_index))
+
+    def compute(self) -> Tensor:
+        """The score of everything added so far, float64."""
+        return self._scores()[0]
+
+
+class SeveralClasses(ClassSums):
+    """How a metric of each of several classes against the rest reads them and gives its score; likewise.
+
+    Args:
+        num_classes: How many classes there are.
+        average: ``"macro"`` for the mean of the classes that have a score, ``"none"`` for the score of each.
+        ignore_index: Value in the target of pixels to leave out; a class that it names has no score.
+        settings: Others that tell it from metrics of its kind.
+        kwargs: Those of what is summed.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        average: Average,
+        ignore_index: int | None,
+        settings: Sequence[Any] = (),
+        **kwargs: Any,
+    ) -> None:
+        check_classes(num_classes, average)
+        super().__init__(classes=num_classes, settings=(ignore_index, *settings), **kwargs)
+        self.num_classes = num_classes
+        self.average = average
+        self.ignore_index = ignore_index
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Adds the images of a batch; shapes and errors as the class describes them."""
+        for k, masks in enumerate(class_masks(preds, target, self.num_classes, self.ignore_index)):
+            self._add(k, masks)
+
+    def compute(self) -> Tensor:
+        """The score of everything added so far, float64; of shape (C, …) with ``average="none"``."""
+        scores = without_ignored(self._scores(), self.ignore_index)
+        return scores.nanmean(0) if self.average == "macro" else scores
+
+
+class _Counts(ClassSums):
     def __init__(self, measure: Measure, classes: int, settings: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._measure = measure
@@ -104,13 +176,12 @@ class _Counts(Metric):
             getattr(self, name)[place] += count.sum(0)
 
     def _scores(self) -> Tensor:
-        """Of each class, shape (C, …)."""
         sums = [getattr(self, name) for name in self._measure.counts]
         return torch.stack([self._measure.score([each[k] for each in sums]) for k in range(len(sums[0]))])
 
 
-class BinaryCounts(_Counts):
-    """A metric of one class.
+class BinaryCounts(OneClass, _Counts):
+    """A metric of one class made of counts.
 
     Args:
         measure: What it measures.
@@ -120,21 +191,11 @@ class BinaryCounts(_Counts):
     """
 
     def __init__(self, measure: Measure, threshold: float, ignore_index: int | None, **kwargs: Any) -> None:
-        super().__init__(measure, 1, (threshold, ignore_index), **kwargs)
-        self.threshold = check_threshold(threshold)
-        self.ignore_index = ignore_index
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        self._add(0, binary_masks(preds, target, self.threshold, self.ignore_index))
-
-    def compute(self) -> Tensor:
-        """The score of everything added so far, float64."""
-        return self._scores()[0]
+        super().__init__(threshold, ignore_index, measure=measure, **kwargs)
 
 
-class MulticlassCounts(_Counts):
-    """A metric of each of several classes against the rest.
+class MulticlassCounts(SeveralClasses, _Counts):
+    """A metric of each of several classes against the rest made of counts.
 
     Args:
         measure: What it measures.
@@ -147,18 +208,4 @@ class MulticlassCounts(_Counts):
     def __init__(
         self, measure: Measure, num_classes: int, average: Average, ignore_index: int | None, **kwargs: Any
     ) -> None:
-        check_classes(num_classes, average)
-        super().__init__(measure, num_classes, (ignore_index,), **kwargs)
-        self.num_classes = num_classes
-        self.average = average
-        self.ignore_index = ignore_index
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        for k, masks in enumerate(class_masks(preds, target, self.num_classes, self.ignore_index)):
-            self._add(k, masks)
-
-    def compute(self) -> Tensor:
-        """The score of everything added so far, float64; of shape (C, …) with ``average="none"``."""
-        scores = without_ignored(self._scores(), self.ignore_index)
-        return scores.nanmean(0) if self.average == "macro" else scores
+        super().__init__(num_classes, average, ignore_index, measure=measure, **kwargs)

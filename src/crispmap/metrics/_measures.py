@@ -10,7 +10,7 @@ from torch import Tensor
 from crispmap.errors import SettingError
 from crispmap.functional.band_score import BandCounts, band_width, boundary_iou, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_counts, boundary_scores_per_image
-from crispmap.functional.conventions import Convention, Reduction, check_reduction, rules_of
+from crispmap.functional.conventions import Convention, ScoreReduction, check_reduction, rules_of
 from crispmap.functional.lengths import Length, PixelSize, check_pixel_size, rulers
 from crispmap.functional.outline_score import (
     CornerCounts,
@@ -37,7 +37,7 @@ class BoundaryMeasure(Measure):
     convention: Convention
     tolerance: Tolerance | Sequence[Tolerance] | None
     pixel_size: PixelSize | None
-    reduction: Reduction | None
+    reduction: ScoreReduction | None
 
     def __post_init__(self) -> None:
         rules = rules_of(self.convention)
@@ -88,7 +88,7 @@ class BandMeasure(Measure):
 
     width: Tolerance | None
     pixel_size: PixelSize | None
-    reduction: Reduction
+    reduction: ScoreReduction
 
     def __post_init__(self) -> None:
         check_reduction(self.reduction)
@@ -112,7 +112,7 @@ class RatioMeasure(Measure):
     """The length of the outlines, or of what of them turns, predicted by true."""
 
     of: Ratio
-    reduction: Reduction
+    reduction: ScoreReduction
     higher_is_better = None
     upper_bound = None
 

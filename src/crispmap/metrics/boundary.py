@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from crispmap.functional.conventions import Convention, Reduction
+from crispmap.functional.conventions import Convention, ScoreReduction
 from crispmap.functional.lengths import PixelSize
 from crispmap.metrics._counts import Average, BinaryCounts, MulticlassCounts
 from crispmap.metrics._measures import BandMeasure, BoundaryMeasure, Ratio, RatioMeasure, Tolerance, Which
@@ -20,7 +20,7 @@ class _BinaryBoundary(BinaryCounts):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction | None = None,
+        reduction: ScoreReduction | None = None,
         **kwargs: Any,
     ) -> None:
         measure = BoundaryMeasure(self._which, convention, tolerance, pixel_size, reduction)
@@ -95,7 +95,7 @@ class _MulticlassBoundary(MulticlassCounts):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction | None = None,
+        reduction: ScoreReduction | None = None,
         **kwargs: Any,
     ) -> None:
         measure = BoundaryMeasure(self._which, convention, tolerance, pixel_size, reduction)
@@ -172,7 +172,7 @@ class BinaryBoundaryIoU(BinaryCounts):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "pooled",
+        reduction: ScoreReduction = "pooled",
         **kwargs: Any,
     ) -> None:
         super().__init__(BandMeasure(width, pixel_size, reduction), threshold, ignore_index, **kwargs)
@@ -193,7 +193,7 @@ class MulticlassBoundaryIoU(MulticlassCounts):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "pooled",
+        reduction: ScoreReduction = "pooled",
         **kwargs: Any,
     ) -> None:
         super().__init__(BandMeasure(width, pixel_size, reduction), num_classes, average, ignore_index, **kwargs)
@@ -208,7 +208,7 @@ class _BinaryRatio(BinaryCounts):
         threshold: float = 0.5,
         ignore_index: int | None = None,
         *,
-        reduction: Reduction = "pooled",
+        reduction: ScoreReduction = "pooled",
         **kwargs: Any,
     ) -> None:
         super().__init__(RatioMeasure(self._of, reduction), threshold, ignore_index, **kwargs)
@@ -223,7 +223,7 @@ class _MulticlassRatio(MulticlassCounts):
         average: Average = "macro",
         ignore_index: int | None = None,
         *,
-        reduction: Reduction = "pooled",
+        reduction: ScoreReduction = "pooled",
         **kwargs: Any,
     ) -> None:
         super().__init__(RatioMeasure(self._of, reduction), num_classes, average, ignore_index, **kwargs)

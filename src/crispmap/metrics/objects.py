@@ -63,7 +63,7 @@ class BinaryObjectF1(BinaryCounts):
     """F1 score of objects, 2TP / (2TP + FP + FN): a predicted and a true object match from an IoU on.
 
     *Convention.* Objects are components of an image by 4-connectivity, as in the footprints of `crispmap predict`;
-    `crispmap.functional.object_score.match_objects` says how they match. Objects of all images are pooled: NaN if
+    `crispmap.functional.match_objects` says how they match. Objects of all images are pooled: NaN if
     there is none on either side, 0 if there is none on one side only. Predictions are read as in `BinaryIoU`. Ignored
     pixels belong to no object, and cut those that they lie in. The counts are taken on the CPU.
 
@@ -95,7 +95,7 @@ class BinaryObjectF1(BinaryCounts):
 class BinaryObjectAveragePrecision(BinaryCounts):
     """Mean of TP / (TP + FP + FN) of objects over thresholds of IoU from 0.5 to 0.95 in steps of 0.05.
 
-    `crispmap.functional.object_score.average_precision` says how this differs from COCO's. Convention, shapes and
+    `crispmap.functional.average_precision` says how this differs from COCO's. Convention, shapes and
     errors are those of `BinaryObjectF1`.
 
     Args:

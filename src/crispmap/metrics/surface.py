@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from crispmap.functional.boundary_score import boundary_distances
-from crispmap.functional.conventions import Reduction, check_reduction
+from crispmap.functional.conventions import ScoreReduction, check_reduction
 from crispmap.functional.lengths import PixelSize, check_pixel_size
 from crispmap.functional.nearest import UNIT
 from crispmap.functional.surface_score import (
@@ -20,21 +19,23 @@ from crispmap.functional.surface_score import (
     hausdorff_distance,
     mean_surface_distance,
 )
-from crispmap.metrics._binary import Masks, binary_masks, check_threshold, class_masks
-from crispmap.metrics._counts import Average, add_identity, check_classes, image_mean, mean_of, without_ignored
+from crispmap.metrics._binary import Masks
+from crispmap.metrics._counts import Average, ClassSums, OneClass, SeveralClasses, add_identity, image_mean, mean_of
 
 
-class _SurfaceMetric(Metric):
-    is_differentiable = False
+class _Surface(ClassSums):
     higher_is_better = False
-    full_state_update = False
-    plot_lower_bound = 0.0
     squared: list[Tensor]
     pixels: list[Tensor]
     place: list[Tensor]
 
     def __init__(
-        self, classes: int, pixel_size: PixelSize | None, reduction: Reduction, settings: Sequence[Any], **kwargs: Any
+        self,
+        classes: int,
+        pixel_size: PixelSize | None,
+        reduction: ScoreReduction,
+        settings: Sequence[Any],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         check_reduction(reduction)
@@ -52,7 +53,6 @@ class _SurfaceMetric(Metric):
                 self.add_state(name, [], dist_reduce_fx="cat")
 
     def _add(self, place: int, masks: Masks) -> None:
-        """Adds the masks of a class."""
         if not len(masks.pred):
             return
         found = boundary_distances(masks.pred, masks.truth, "csurka", masks.valid, spacing=self.pixel_size or UNIT)
@@ -67,7 +67,6 @@ class _SurfaceMetric(Metric):
             getattr(self, name)[place] += count.sum()
 
     def _scores(self) -> Tensor:
-        """Of each class, shape (C,)."""
         if self.reduction == "image":
             return mean_of([getattr(self, name) for name in ("score_sum", "images")])
         if isinstance(self.squared, list) and not self.squared:
@@ -96,58 +95,7 @@ def _each(place: Tensor, places: int) -> list[Tensor]:
     return [place == k for k in range(places)]
 
 
-class _Binary(_SurfaceMetric):
-    def __init__(
-        self,
-        threshold: float,
-        ignore_index: int | None,
-        pixel_size: PixelSize | None,
-        reduction: Reduction,
-        settings: Sequence[Any] = (),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(1, pixel_size, reduction, (threshold, ignore_index, *settings), **kwargs)
-        self.threshold = check_threshold(threshold)
-        self.ignore_index = ignore_index
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        self._add(0, binary_masks(preds, target, self.threshold, self.ignore_index))
-
-    def compute(self) -> Tensor:
-        """The distance over everything added so far, a float64 scalar."""
-        return self._scores()[0]
-
-
-class _Multiclass(_SurfaceMetric):
-    def __init__(
-        self,
-        num_classes: int,
-        average: Average,
-        ignore_index: int | None,
-        pixel_size: PixelSize | None,
-        reduction: Reduction,
-        settings: Sequence[Any] = (),
-        **kwargs: Any,
-    ) -> None:
-        check_classes(num_classes, average)
-        super().__init__(num_classes, pixel_size, reduction, (ignore_index, *settings), **kwargs)
-        self.num_classes = num_classes
-        self.average = average
-        self.ignore_index = ignore_index
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Adds the images of a batch; shapes and errors as the class describes them."""
-        for k, masks in enumerate(class_masks(preds, target, self.num_classes, self.ignore_index)):
-            self._add(k, masks)
-
-    def compute(self) -> Tensor:
-        """The distance over everything added so far, float64; of shape (C,) with ``average="none"``."""
-        scores = without_ignored(self._scores(), self.ignore_index)
-        return scores.nanmean(0) if self.average == "macro" else scores
-
-
-class BinaryHausdorffDistance(_Binary):
+class BinaryHausdorffDistance(OneClass, _Surface):
     """Hausdorff distance of outlines, or a percentile of it: HD95 unless told otherwise.
 
     From each boundary pixel the distance to the nearest boundary pixel of the other side; of both directions the
@@ -183,17 +131,17 @@ class BinaryHausdorffDistance(_Binary):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "image",
+        reduction: ScoreReduction = "image",
         **kwargs: Any,
     ) -> None:
-        super().__init__(threshold, ignore_index, pixel_size, reduction, (percentile,), **kwargs)
+        super().__init__(threshold, ignore_index, (percentile,), pixel_size=pixel_size, reduction=reduction, **kwargs)
         self.percentile = check_percentile(percentile)
 
     def _score(self, distances: SurfaceDistances) -> Tensor:
         return hausdorff_distance(distances, self.percentile)
 
 
-class BinarySurfaceDistance(_Binary):
+class BinarySurfaceDistance(OneClass, _Surface):
     """Mean surface distance: from each boundary pixel of either side to the nearest one of the other, on average.
 
     Convention, arguments, shapes and errors are those of `BinaryHausdorffDistance`, without the percentile.
@@ -205,16 +153,16 @@ class BinarySurfaceDistance(_Binary):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "image",
+        reduction: ScoreReduction = "image",
         **kwargs: Any,
     ) -> None:
-        super().__init__(threshold, ignore_index, pixel_size, reduction, **kwargs)
+        super().__init__(threshold, ignore_index, pixel_size=pixel_size, reduction=reduction, **kwargs)
 
     def _score(self, distances: SurfaceDistances) -> Tensor:
         return mean_surface_distance(distances)
 
 
-class MulticlassHausdorffDistance(_Multiclass):
+class MulticlassHausdorffDistance(SeveralClasses, _Surface):
     """Hausdorff distance of the outlines of each class against the rest, or the mean of the classes.
 
     Settings are those of `BinaryHausdorffDistance`; classes, shapes and errors those of `MulticlassBoundaryF1`. A
@@ -229,17 +177,19 @@ class MulticlassHausdorffDistance(_Multiclass):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "image",
+        reduction: ScoreReduction = "image",
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, average, ignore_index, pixel_size, reduction, (percentile,), **kwargs)
+        super().__init__(
+            num_classes, average, ignore_index, (percentile,), pixel_size=pixel_size, reduction=reduction, **kwargs
+        )
         self.percentile = check_percentile(percentile)
 
     def _score(self, distances: SurfaceDistances) -> Tensor:
         return hausdorff_distance(distances, self.percentile)
 
 
-class MulticlassSurfaceDistance(_Multiclass):
+class MulticlassSurfaceDistance(SeveralClasses, _Surface):
     """Mean surface distance of each class against the rest, or the mean of the classes.
 
     As `MulticlassHausdorffDistance`, without the percentile.
@@ -252,10 +202,10 @@ class MulticlassSurfaceDistance(_Multiclass):
         ignore_index: int | None = None,
         *,
         pixel_size: PixelSize | None = None,
-        reduction: Reduction = "image",
+        reduction: ScoreReduction = "image",
         **kwargs: Any,
     ) -> None:
-        super().__init__(num_classes, average, ignore_index, pixel_size, reduction, **kwargs)
+        super().__init__(num_classes, average, ignore_index, pixel_size=pixel_size, reduction=reduction, **kwargs)
 
     def _score(self, distances: SurfaceDistances) -> Tensor:
         return mean_surface_distance(distances)

@@ -1,7 +1,7 @@
 """How well predicted polygons follow true ones: overlaps, the PoLiS distance and the number of vertices."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import shapely
@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 
 from crispmap.errors import InputError
-
-if TYPE_CHECKING:
-    from crispmap.functional.object_score import Overlaps
+from crispmap.functional.object_score import Overlaps, matched_pairs
 
 Polygons = Sequence[Polygon] | NDArray[np.object_]
 
 
-def polygon_overlaps(pred_polygons: Polygons, true_polygons: Polygons) -> "Overlaps":
+def polygon_overlaps(pred_polygons: Polygons, true_polygons: Polygons) -> Overlaps:
     """Measures polygons and the areas they share.
 
     Polygons that touch but share no area do not overlap. Those of one side may overlap each other.
@@ -26,14 +24,11 @@ def polygon_overlaps(pred_polygons: Polygons, true_polygons: Polygons) -> "Overl
         true_polygons: T polygons in the same coordinates.
 
     Returns:
-        The table, areas in square units of the coordinates; `crispmap.functional.object_score.match_objects` counts.
+        The table, areas in square units of the coordinates; `crispmap.functional.match_objects` counts.
 
     Raises:
         InputError: If something is not a polygon, empty or invalid.
     """
-    # here, because the package brings torch with it, and who reads vectors without scoring them needs none
-    from crispmap.functional.object_score import Overlaps
-
     pred, true = _checked("predicted", pred_polygons), _checked("true", true_polygons)
     pairs = STRtree(true).query(pred, predicate="intersects").T.astype(np.int64)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
@@ -42,7 +37,7 @@ def polygon_overlaps(pred_polygons: Polygons, true_polygons: Polygons) -> "Overl
     return Overlaps(shapely.area(pred), shapely.area(true), pairs[shared], areas[shared])
 
 
-def matched_polygons(overlaps: "Overlaps", iou: float = 0.5) -> NDArray[np.int64]:
+def matched_polygons(overlaps: Overlaps, iou: float = 0.5) -> NDArray[np.int64]:
     """Pairs of polygons that match, one-to-one in falling order of their IoU.
 
     Args:
@@ -55,8 +50,6 @@ def matched_polygons(overlaps: "Overlaps", iou: float = 0.5) -> NDArray[np.int64
     Raises:
         SettingError: If the IoU is out of range.
     """
-    from crispmap.functional.object_score import matched_pairs
-
     return matched_pairs(overlaps, iou)
 
 

@@ -10,8 +10,8 @@ from scipy import ndimage
 from shapely import MultiPolygon, Point, Polygon, affinity, box
 
 from crispmap.errors import InputError, SettingError
+from crispmap.evaluate.polygon_score import matched_polygons, polis, polis_distances, polygon_overlaps, vertex_ratio
 from crispmap.functional.object_score import AP_THRESHOLDS, label_objects, match_objects, object_overlaps
-from crispmap.geo.polygon_score import matched_polygons, polis, polis_distances, polygon_overlaps, vertex_ratio
 
 SQUARE = box(0, 0, 10, 10)
 COURT = Polygon([(0, 0), (30, 0), (30, 30), (0, 30)], [[(10, 10), (20, 10), (20, 20), (10, 20)]])
