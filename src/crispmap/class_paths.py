@@ -19,6 +19,7 @@ KNOWN = (
 )
 _PATHS = {"images", "labels", "val_images", "val_labels", "area", "init", "out"}
 _GROUPS = {"data", "model", "optim", "trainer"}
+_OUTSIDE = ("logger", "profiler", "plugins")  # of the trainer: what writes, sends or is loaded elsewhere
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _WORDS = re.compile(r"[\w.+ -]*")
 _NESTED = re.compile(r"[{\[\n\t]|:( |$)")  # what makes a mapping or a list of a text that is read once more
@@ -67,12 +68,16 @@ def check_settings(settings: Any, source: str) -> None:
             raise SettingError(f"{source} sets {name}, which belongs on the command line")
         if name in _GROUPS and not inner and not isinstance(value, Mapping | None):
             raise SettingError(f"{source} sets {name} to {str(value)[:60]!r}; it must hold settings by name")
-        if name == "loss":
+        if any(part.startswith("__") for each in (key, *_keys(value)) for part in each.split(".")):
+            raise SettingError(f"{source} has a setting in {name} whose name begins with __, which none does")
+        if name == "loss" or (name == "losses" and inner):
             check_loss(value)
-        elif name == "losses":  # by name, a file that is looked at when it is read, or a mapping
-            check_loss(list(value.values()) if isinstance(value, Mapping) else None)
+        elif name == "losses" and isinstance(value, Mapping):  # else they are names, or a file looked at when read
+            check_loss(list(value.values()))
         elif name not in _PATHS:
             _check_plain(key, value, source)
+        if name == "trainer":
+            _check_stays_inside(inner, value, source)
 
 
 def _check_plain(key: str, value: Any, source: str) -> None:
@@ -83,12 +88,29 @@ def _check_plain(key: str, value: Any, source: str) -> None:
             raise SettingError(f"{source} gives {key} the text {text[:60]!r}; write it as YAML, not as text")
 
 
+def _check_stays_inside(inner: str, value: Any, source: str) -> None:
+    """Checks that no argument of the trainer, of a mapping or by a name with dots, leads out of the run's folder."""
+    for name, each in ({inner: value} if inner else value or {}).items():
+        if str(name).partition(".")[0] in _OUTSIDE and each not in (None, False):
+            raise SettingError(
+                f"{source} sets trainer.{name}, which may write anywhere or reach the network; give it on the command "
+                "line, or give --trust"
+            )
+
+
 def _texts(value: Any) -> list[str]:
     """Every text in nested values, names of settings left out."""
     if isinstance(value, str):
         return [value]
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
     return [text for each in inner for text in _texts(each)]
+
+
+def _keys(value: Any) -> list[str]:
+    """Every name of a setting in nested values."""
+    if isinstance(value, Mapping):
+        return [*map(str, value), *(key for each in value.values() for key in _keys(each))]
+    return [key for each in value for key in _keys(each)] if isinstance(value, list | tuple) else []
 
 
 def _has_class(value: Any) -> bool:

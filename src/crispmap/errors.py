@@ -37,11 +37,20 @@ class OutputError(CrispmapError):
 
 
 def one_line(error: object) -> str:
-    """All that an error says, in one line."""
-    return " ".join(str(error).split())
+    """All that an error says, in one line that a terminal takes for text."""
+    return printable(" ".join(str(error).split()))
 
 
 def first_line(error: object) -> str:
     """The first line of what an error says, or its kind where it says nothing."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)  # a KeyError quotes itself
     return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def printable(text: str) -> str:
+    r"""Text in which what cannot be printed is written as its number, such as ``\x1b``.
+
+    Names come from files of strangers, and a terminal obeys characters that it does not print: it clears the screen,
+    takes back lines, runs text backwards.
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

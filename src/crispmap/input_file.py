@@ -6,6 +6,7 @@ Free of torch, and known to all.
 import os
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _MOST_VALUES = 10**5
 _DEEPEST = 50
 
 _ENDLESS = {stat.S_ISFIFO: "pipe", stat.S_ISSOCK: "socket", stat.S_ISCHR: "device", stat.S_ISBLK: "device"}
+_AFTER_STEM = ("", ".", "_", "-")  # what a name goes on with that another file's name begins with: a.RPB, a_rpc.txt
 
 
 def check_text(name: str) -> None:
@@ -32,22 +34,55 @@ def check_text(name: str) -> None:
         raise InputError(f"the name {name!r} is no text in UTF-8; rename the file") from error
 
 
-def check_input_file(path: str | Path) -> None:
+def check_input_file(path: str | Path, *, beside: bool = False) -> None:
     """Checks that a path is text, as GDAL wants it, and leads to no pipe, socket or device: a read may never end.
 
     What is not there at all passes; whoever opens it has more to say about that.
+
+    Args:
+        path: The file, or a folder.
+        beside: Whether the files beside it that share its name, but for the ending, are read with it and so checked,
+            too: masks, overviews, tables, indices.
 
     Raises:
         InputError: If it is none, or does.
     """
     check_text(str(path))
+    kind = _endless(path)
+    if kind:
+        raise InputError(f"{path} is a {kind}; give a file, or a folder")
+    if beside:
+        _check_beside(path)
+
+
+def _check_beside(path: str | Path) -> None:
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0].lower()
+    try:
+        found = _endless_in(folder or ".", os.stat(folder or ".").st_mtime_ns)
+    except (OSError, ValueError):
+        return
+    for other, kind in found.items():
+        if other.lower().startswith(stem) and other[len(stem) :][:1] in _AFTER_STEM:
+            raise InputError(f"{os.path.join(folder, other)} beside {path} is a {kind}; give a file, or take it away")
+
+
+@lru_cache(maxsize=1024)
+def _endless_in(folder: str, changed: int) -> dict[str, str]:
+    """What in a folder is a pipe, a socket or a device, by name; looked for again when the folder has changed."""
+    with os.scandir(folder) as entries:
+        others = [entry for entry in entries if not entry.is_file(follow_symlinks=False)]
+    kinds = {entry.name: _endless(entry.path) for entry in others}
+    return {name: kind for name, kind in kinds.items() if kind}
+
+
+def _endless(path: str | Path) -> str | None:
+    """What a path leads to, if a read of it may never end."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return
-    for is_one, kind in _ENDLESS.items():
-        if is_one(mode):
-            raise InputError(f"{path} is a {kind}; give a file, or a folder")
+        return None
+    return next((kind for is_one, kind in _ENDLESS.items() if is_one(mode)), None)
 
 
 def read_yaml(path: str | Path, what: str) -> Any:

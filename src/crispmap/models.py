@@ -1,85 +1,27 @@
 """Networks by name, and the files that hold everything needed to predict with one."""
 
+import hashlib
+import json
 import logging
-import math
 import warnings
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crispmap import pretrained
-from crispmap.errors import InputError, ModelError, SettingError, first_line
-from crispmap.geo.raster import Raster
+from crispmap.errors import ModelError, SettingError, first_line
 from crispmap.input_file import check_input_file
+from crispmap.model_spec import ModelSpec as ModelSpec
+from crispmap.model_spec import check_spec
 from crispmap.run import MODEL_FILE
 from crispmap.settings import ModelSettings
 
-_SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
-_MOST_CHANNELS = 2**14  # that a file may ask for
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a network is and what it expects; written beside its weights.
-
-    Attributes:
-        architecture: A class of segmentation_models_pytorch, such as Unet or DeepLabV3Plus.
-        encoder: An encoder by the name that library gives it.
-        decoder_channels: Widths of the decoder's stages; the library's default where empty.
-        bands: How many bands an image has.
-        dtype: The type of the imagery it was trained on.
-        mean: Per band, measured on the training imagery.
-        std: Per band.
-        classes: What the output channels mark.
-        scale: Imagery is brought to this share of its own pixels a side before the network sees it.
-        resolution: Instead of `scale`: metres a pixel that the network sees.
-        trained_resolution: Metres a pixel that it saw in training, where that is known.
-        window: The side of its training windows, in pixels that it sees.
-        training: Settings, validation metrics and versions of its run.
-    """
-
-    architecture: str
-    encoder: str
-    bands: int
-    dtype: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    window: int
-    decoder_channels: tuple[int, ...] = ()
-    classes: tuple[str, ...] = ("building",)
-    scale: float = 1.0
-    resolution: float | None = None
-    trained_resolution: float | None = None
-    training: dict[str, Any] = field(default_factory=dict)
-
-    def scale_of(self, raster: Raster) -> float:
-        """The share of its own pixels a side to which a raster is brought for this network.
-
-        *Convention.* A network trained at a ground resolution sees every raster at that. One trained at a scale sees
-        rasters at that scale, unless their ground resolution and that of its training are both known and it would see
-        their pixels more than a tenth larger or smaller than those it was trained on: then they are brought to these.
-
-        Raises:
-            InputError: If the network wants a ground resolution and the raster's is not known.
-        """
-        if self.resolution is None:
-            if raster.resolution is None or self.trained_resolution is None:
-                return self.scale
-            wanted = raster.resolution / self.trained_resolution
-            return self.scale if abs(wanted / self.scale - 1) <= _SAME_GROUND else wanted
-        if raster.resolution is None:
-            raise InputError(
-                f"{raster.path} has no CRS, so its ground resolution is unknown, but the model works at "
-                f"{self.resolution:g} m; assign a CRS to the image"
-            )
-        return raster.resolution / self.resolution
 
 
 def half_precision(device: torch.device) -> torch.dtype | None:
@@ -182,6 +124,17 @@ class SegmentationModel(nn.Module):
             return pretrained.push(Path(folder), repository, private=private)
 
 
+def fingerprint(model: SegmentationModel) -> str:
+    """A hash of a model's weights and of what it expects, not of where and how it was trained."""
+    digest = hashlib.sha256()
+    spec = {name: value for name, value in asdict(model.spec).items() if name != "training"}
+    digest.update(json.dumps(spec).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
 def load_model(path: str | Path) -> SegmentationModel:
     """Loads a trained model, executing nothing that its file holds.
 
@@ -203,6 +156,7 @@ def load_model(path: str | Path) -> SegmentationModel:
     check_input_file(file)
     if file.suffix == ".safetensors" and not file.with_name(pretrained.CONFIG_FILE).exists():
         raise ModelError(f"no {pretrained.CONFIG_FILE} beside {file}, which would say what network it belongs to")
+    check_input_file(file.with_name(pretrained.CONFIG_FILE))
     try:
         content, states = pretrained.read(file) if file.suffix == ".safetensors" else _read_torch(file)
         spec = _spec(content)
@@ -211,15 +165,16 @@ def load_model(path: str | Path) -> SegmentationModel:
     except Exception as error:  # foreign bytes can fail anywhere; torch's words would advise to trust them
         raise ModelError(
             f"{file} is not a crispmap model, or is damaged; give a folder that `crispmap fit` wrote"
+            + (" (ONNX files are for other programs)" if file.suffix == ".onnx" else "")
         ) from error
     try:
-        _check(spec)
+        check_spec(spec)
         model = SegmentationModel(spec)
         state = {name.removeprefix("model."): value for name, value in states.items()}
         model.load_state_dict({name: value for name, value in state.items() if name.startswith("network.")})
         if not all(bool(weight.isfinite().all()) for weight in model.state_dict().values()):
             raise ValueError("some of its weights are no finite numbers")
-    except (SettingError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+    except (SettingError, RuntimeError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{file} does not hold a network that can be built here: {first_line(error)}") from error
     return model.eval()
 
@@ -297,40 +252,6 @@ def _spec(content: dict[str, Any]) -> ModelSpec:
     tuples = {"mean", "std", "decoder_channels", "classes"}
     values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in content.items() if k in known}
     return ModelSpec(**values)
-
-
-def _check(spec: ModelSpec) -> None:
-    """Checks what a file says of its model: its writer may have written anything.
-
-    Raises:
-        TypeError: If a value is of another type than it must be.
-        ValueError: If it cannot be.
-    """
-    for name, most in (("bands", _MOST_CHANNELS), ("window", 2**20)):
-        value = getattr(spec, name)
-        if type(value) is not int or not 1 <= value <= most:
-            raise ValueError(f"its {name} cannot be {value!r}")
-    if not all(type(width) is int and 1 <= width <= _MOST_CHANNELS for width in spec.decoder_channels):
-        raise ValueError(f"its decoder_channels cannot be {spec.decoder_channels!r}")
-    if len(spec.mean) != spec.bands or len(spec.std) != spec.bands:
-        raise ValueError(f"its mean and std do not have {spec.bands} values, one a band")
-    lengths = [spec.scale, *(length for length in (spec.resolution, spec.trained_resolution) if length is not None)]
-    if not all(map(math.isfinite, (*spec.mean, *spec.std, *lengths))) or min(*lengths, *spec.std) <= 0:
-        raise ValueError("its mean, std, scale and resolution are not all finite, and the last three above 0")
-    if not spec.classes or not all(isinstance(name, str) for name in spec.classes):
-        raise ValueError(f"its classes cannot be {spec.classes!r}")
-    if np.dtype(spec.dtype).kind not in "uif":
-        raise ValueError(f"its dtype cannot be {spec.dtype!r}")
-    record = {"training": spec.training, **_within(spec.training, "settings", "metrics", "versions")}
-    record |= _within(record.get("settings"), "data", "model", "optim")
-    for name, value in record.items():
-        if not isinstance(value, dict):
-            raise TypeError(f"its {name} is no mapping")
-
-
-def _within(record: Any, *names: str) -> dict[str, Any]:
-    """Parts of a run's record, as far as it has them."""
-    return {name: record[name] for name in names if record.get(name) is not None} if isinstance(record, dict) else {}
 
 
 def _network(spec: ModelSpec, weights: str | None) -> nn.Module:

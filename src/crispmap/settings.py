@@ -90,7 +90,7 @@ class ModelSettings:
         """Checks that all is there, and the ranges."""
         check_nulls(self, "model.")
         for width in self.decoder_channels:
-            _within("--model.decoder_channels", width, 1, 2**14)
+            _within("--model.decoder_channels", width, 1, 2**11)
 
 
 # The family behind `--network`: names for what is worth trying, each a different trade of quality for time.
@@ -157,7 +157,8 @@ class GroundSettings:
     Attributes:
         images: A raster or a folder of rasters to learn from; with `dataset`, that data set's folder.
         out: The folder to make.
-        labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile).
+        labels: A mask or a folder of masks, or vectors (GeoPackage, GeoJSON, Shapefile, FlatGeobuf,
+            GeoParquet).
         dataset: A published data set instead of labels: aicd, inria or potsdam, or its name with its choices, such as
             {name: potsdam, boundaries: false}. docs/datasets.md lists them.
         val_images: Images to validate on; without them a part of the ground is kept for that.

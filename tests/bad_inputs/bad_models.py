@@ -5,7 +5,7 @@ import pickle
 import zipfile
 from pathlib import Path
 
-from bad_table import CANARY, HANDLED, add, bad
+from bad_table import CANARY, add, bad
 from good_inputs import model
 
 
@@ -104,17 +104,29 @@ for what, changes in {
     "a model of a type that is not there": {"dtype": "uint7"},
     "a model of classes without end": {"classes": tuple("x" * 1000)},
     "a model of decoder channels below none": {"decoder_channels": (-8,) * 5},
+    "a model of a scale of a thousand": {"scale": 1000.0},
+    "a model of a scale of next to nothing": {"scale": 1e-300},
+    "a model of a resolution of next to nothing": {"resolution": 1e-300},
+    "a model of endless decoder channels": {"decoder_channels": (2**14,) * 5},
+    "a model of means of four hundred digits": {"mean": (10**400,) * 3},
+    "a model of a class of half a sign": {"classes": ("\ud800",)},
     "a model of a training that is a word": {"training": "long"},
+    "a model of a training from a list": {"training": {"settings": {"init": ["a"]}}},
+    "a model of a training without data": {"training": {"settings": {"data": None}}},
+    "a model of a training with names of two parts": {"training": {"settings": {("a", 1): 2}}},
+    "a model of a training of endless steps": {"training": {"metrics": {"step": float("inf"), "iou": 1.0}}},
+    "a model of a training of no step": {"training": {"metrics": {"iou": 1.0}}},
+    "a model of a training with bytes": {"training": {"settings": {"loss": b"x"}}},
 }.items():
-    add(
-        what,
-        "model",
-        _model_with(**changes),
-        NO_MODEL,
-        {"fit-init": f"{NO_MODEL}|{HANDLED}", "predict": f"{NO_MODEL}|{HANDLED}"}
-        if "training" in what or "window" in what
-        else None,
-    )
+    add(what, "model", _model_with(**changes), NO_MODEL)
+
+
+@bad("model", "config.json is a pipe")
+def _a_model_of_the_Hub_described_by_a_pipe(folder):
+    (folder / "run").mkdir()
+    (folder / "run" / "model.safetensors").write_bytes(b"")
+    os.mkfifo(folder / "run" / "config.json")
+    return folder / "run"
 
 
 @bad("model", NO_MODEL)

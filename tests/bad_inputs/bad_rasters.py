@@ -1,10 +1,11 @@
 """Rasters that are damaged or absurd: their bytes are not what they say."""
 
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
-from bad_table import HANDLED, add
+from bad_table import CANARY, HANDLED, add
 from good_inputs import HEIGHT, WIDTH, save
 
 ANY = ("image", "mask")
@@ -106,6 +107,73 @@ add(
     vrt(_source("&lt;GDAL_WMS&gt;&lt;Service name=&quot;TMS&quot;/&gt;&lt;/GDAL_WMS&gt;", 0)),
     "from the network",
 )
+
+
+def _asking(what: str, name: str = "a.tif"):
+    """A raster of a format that asks netCDF for an address, which would reach the network past GDAL's settings."""
+    return _bytes(what.replace("ADDRESS", "NETCDF:&quot;http://127.0.0.1:9/a.nc&quot;:v").encode(), name)
+
+
+_MRF = (
+    "<MRF_META><CachedSource><Source>SOURCE</Source></CachedSource><Raster><Size x='96' y='64' c='1'/><PageSize x='96' "
+    "y='64' c='1'/><Compression>NONE</Compression><DataType>Byte</DataType><DataFile>CANARY</DataFile>"
+    "<IndexFile>CANARY.idx</IndexFile></Raster></MRF_META>"
+)
+
+
+def _mrf(folder: Path) -> Path:
+    """An MRF that tells GDAL to fill a file with the pixels of another."""
+    source = save(folder / "source", np.full((HEIGHT, WIDTH), 33, "uint8"))
+    text = _MRF.replace("SOURCE", str(source)).replace("CANARY", str(folder / CANARY))
+    (folder / "a.tif").write_text(text)
+    return folder / "a.tif"
+
+
+def _statement(folder: Path) -> Path:
+    """A VRT that opens its source with a statement that has a database write a file."""
+    save(folder / "source", np.full((HEIGHT, WIDTH), 33, "uint8"))
+    statement = f"<OOI key='PRELUDE_STATEMENTS'>VACUUM INTO '{folder / CANARY}'</OOI>"
+    return vrt(_source("source").replace("<SourceBand>", f"<OpenOptions>{statement}</OpenOptions><SourceBand>"))(folder)
+
+
+add("a cache that fills a file", ANY, _mrf, UNREADABLE)
+add("a VRT of a cache that fills a file", ANY, lambda f: _mrf(f) and vrt(_source("a.tif"))(f), FAR_OFF)
+add("a VRT with a statement for a database", ANY, _statement, "OpenOptions")
+add(
+    "a tile index on the network",
+    ANY,
+    _asking("<GDALTileIndexDataset><IndexDataset>ADDRESS</IndexDataset></GDALTileIndexDataset>"),
+    UNREADABLE,
+)
+add(
+    "a VRT with netCDF on the network",
+    ANY,
+    vrt(_source("NETCDF:&quot;http://127.0.0.1:9/a.nc&quot;:v")),
+    "from the network",
+)
+add("a cache of netCDF on the network", ANY, _asking(_MRF.replace("SOURCE", "ADDRESS")), UNREADABLE)
+
+
+def _with_a_pipe(name: str, content: str = ""):
+    def make(folder: Path) -> Path:
+        os.mkfifo(folder / name)
+        return vrt(content)(folder) if content else save(folder / "a.tif", np.zeros((HEIGHT, WIDTH), "uint8"))
+
+    return make
+
+
+add(
+    "a VRT of a pipe", ANY, _with_a_pipe("p.tif", _source("p.tif")), "is a pipe", {"check-data": f"is a pipe|{CHECKED}"}
+)
+for name in ("a.tif.msk", "a.tif.ovr", "a.tif.aux.xml", "a.RPB"):
+    add(
+        f"a raster beside a pipe called {name}",
+        ANY,
+        _with_a_pipe(name),
+        "is a pipe",
+        {"check-data": f"is a pipe|{CHECKED}"},
+    )
+
 _ENTITIES = "".join(f'<!ENTITY {name} "{content * 999}">' for name, content in (("a", "x"), ("b", "&a;"), ("c", "&b;")))
 add(
     "a VRT with a bomb of entities",

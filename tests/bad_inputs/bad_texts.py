@@ -83,6 +83,13 @@ for what, content in {
     "a trainer argument by class path in text": f"trainer: '{{precision: {PROCESS}}}'\n",
     "data by class path": f"data: {PROCESS}\n",
     "a dataset by class path": f"dataset: {PROCESS}\n",
+    "losses by class path in text": f"losses: '{{a: {PROCESS}}}'\n",
+    "losses by class path": f"losses: {{a: {PROCESS}}}\n",
+    "losses with a number for a name": "losses: {1: bce}\n",
+    "seeds without end": "seeds: 1000000000000\n",
+    "a setting of the parser's own": "data: {__path__: a.yaml}\n",
+    "a logger of its own": "trainer: {logger: {CSVLogger: {save_dir: CANARY}}}\n",
+    "a logger of its own by a name with dots": "trainer.logger: CSVLogger\n",
     "a config that names another config": "config: a.yaml\n",
     "a config that trusts itself": "trust: true\n",
 }.items():

@@ -1,6 +1,7 @@
 """Vector files that are damaged, empty, of the wrong kind or somewhere else."""
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bad_table import HANDLED, add, bad
+from bad_table import CANARY, HANDLED, add, bad
 from good_inputs import CRS, footprints, layer
 from shapely import GeometryCollection, LineString, MultiPolygon, Point, Polygon, affinity, force_3d
 
@@ -255,6 +256,38 @@ def _a_vector_VRT_with_a_source_on_the_network(folder):
         "</OGRVRTLayer></OGRVRTDataSource>"
     )
     return folder / "a.geojson"
+
+
+@bad("vectors", UNREADABLE)
+def _a_vector_VRT_with_a_statement_for_a_database(folder):
+    layer(folder / "b.gpkg", footprints())
+    (folder / "a.geojson").write_text(
+        f"<OGRVRTDataSource><OGRVRTLayer name='b'><SrcDataSource>{folder / 'b.gpkg'}</SrcDataSource>"
+        f"<SrcSQL>VACUUM INTO '{folder / CANARY}'</SrcSQL></OGRVRTLayer></OGRVRTDataSource>"
+    )
+    return folder / "a.geojson"
+
+
+@bad("vectors", UNREADABLE)
+def _JSON_that_is_a_command_of_GDAL(folder):
+    source = layer(folder / "b.gpkg", footprints())
+    command = f"gdal vector pipeline ! read {source} --oo \"PRELUDE_STATEMENTS=VACUUM INTO '{folder / CANARY}'\""
+    return _geojson({"type": "gdal_streamed_alg", "command_line": command})(folder)
+
+
+def _with_a_pipe(name: str, beside: str):
+    def make(folder: Path) -> Path:
+        path = layer(folder / name, footprints())
+        (folder / beside).unlink(missing_ok=True)
+        os.mkfifo(folder / beside)
+        return path
+
+    return make
+
+
+for beside in ("a.dbf", "a.shx", "a.prj", "a.cpg", "a.qix", "a.DBF"):
+    add(f"a shapefile beside a pipe called {beside}", "vectors", _with_a_pipe("a.shp", beside), "is a pipe")
+add("a GeoPackage with a pipe for a journal", "vectors", _with_a_pipe("a.gpkg", "a.gpkg-journal"), "is a pipe")
 
 
 @bad("vectors", UNREADABLE)

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ HIDDEN = [  # ways to name a class that jsonargparse would follow
     {"trainer.precision": {"class_path": "a_stranger.Loss"}},
     {"data": {"class_path": "a_stranger.Loss"}},
     {"data": "class_path: a_stranger.Loss"},
+    {"trainer": {"logger": {"CSVLogger": {"save_dir": "elsewhere"}}}},
+    {"trainer": {"logger": "WandbLogger"}},
+    {"trainer": {"logger.CSVLogger.save_dir": "elsewhere"}},
+    {"trainer.logger": "WandbLogger"},
+    {"trainer.logger.CSVLogger.save_dir": "elsewhere"},
+    {"trainer": {"profiler": "pytorch"}},
+    {"trainer": {"plugins": ["a_stranger.Loss"]}},
+    {"__path__": "other.yaml"},
+    {"data": {"__default_config__": "other.yaml"}},
+    {"data.__path__": "other.yaml"},
     {"data": "other.yaml"},
     {"config": "other.yaml"},
     {"dataset": {"class_path": "a_stranger.Loss"}},
@@ -64,7 +75,7 @@ def test_a_stranger_in_a_config_is_not_imported(settings, stranger, good, away, 
     config = away / "c.yaml"
     config.write_text(yaml.safe_dump(settings))
     assert main(["fit", "--config", str(config), f"--images={good.image}", f"--labels={good.mask}", "--out=o"]) == 2
-    assert re.search(r"c\.yaml|a loss (names|has)", capsys.readouterr().err)
+    assert re.search(r"c\.yaml (sets|gives|has)|a loss (names|has)", capsys.readouterr().err)
     assert not stranger.exists()
     assert "a_stranger" not in sys.modules
     assert not (away / "o").exists()
@@ -82,6 +93,35 @@ def test_no_other_command_imports_one(command, stranger, good, away, capsys):
     assert main([*where[command], "--out=o"]) == 2
     assert "--trust" in capsys.readouterr().err
     assert not stranger.exists()
+
+
+PROCESS = "{class_path: a_stranger.Loss}"
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        ("reproduce", "a flag"),
+        *product(["compare", "reproduce"], ["a file", "a file, as text", "a file, as text in other words"]),
+    ],
+)
+def test_losses_are_looked_at_before_they_are_made(command, how, stranger, good, away, capsys):
+    losses = f"{{mine: {PROCESS}}}"
+    (away / "c.yaml").write_text(
+        {
+            "a file": f"losses: {losses}",
+            "a file, as text": f"losses: '{losses}'",
+            "a file, as text in other words": 'losses: \'{"mine": {"class_path": "a_str\\u0061nger.Loss"}}\'',
+        }.get(how, "steps: 1")
+    )
+    where = {
+        "compare": ["compare", f"--images={good.image}", f"--labels={good.mask}", "--config=c.yaml", "--out=o"],
+        "reproduce": ["reproduce", "synthetic", "--config=c.yaml", "--out=o"],
+    }
+    assert main([*where[command], *([f"--losses={losses}"] if how == "a flag" else [])]) == 2
+    assert re.search(r"--trust|write it as YAML|no loss '{mine", capsys.readouterr().err)
+    assert not stranger.exists()
+    assert not (away / "o").exists()
 
 
 def test_trust_is_given_on_the_command_line(stranger, good, away, capsys):
@@ -105,6 +145,8 @@ def test_trust_is_given_on_the_command_line(stranger, good, away, capsys):
 def test_losses_of_known_libraries_pass(loss):
     check_loss(loss)
     check_settings({"loss": loss, "images": "a: [b]/c.tif", "losses": "bce,bce+iou", "data": {"window": 32}}, "it")
+    check_settings({"losses": {"mine": loss}, "trainer": {"logger": False, "precision": "32-true"}}, "it")
+    check_settings({"trainer.logger": None, "trainer": None}, "it")
 
 
 @pytest.mark.parametrize(

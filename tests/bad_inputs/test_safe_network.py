@@ -15,6 +15,7 @@ from good_inputs import label, save
 from crispmap.errors import InputError
 from crispmap.geo import caution
 from crispmap.geo.caution import asks_for_network, check_stays_here
+from crispmap.geo.vrt import check_raster_files
 
 READ = """
 import json, sys
@@ -124,6 +125,21 @@ def _python_in_a_vrt(folder, address):
     return folder / "a.vrt"
 
 
+def _written(name, text):
+    def make(folder, address):
+        (folder / name).write_text(text.replace("ADDRESS", address))
+        return folder / name
+
+    return make
+
+
+NETCDF = "NETCDF:&quot;ADDRESS/there.nc&quot;:v"  # which asks the network itself, past GDAL's settings
+MRF = (
+    "<MRF_META><CachedSource><Source>SOURCE</Source></CachedSource><Raster><Size x='96' y='64' c='1'/>"
+    "<PageSize x='96' y='64' c='1'/><DataType>Byte</DataType></Raster></MRF_META>"
+)
+FEATURES = '"type": "FeatureCollection", "features": []'
+
 HIDDEN = {
     "a source": lambda f, a: vrt(f, f"/vsicurl/{a}/there.tif"),
     "an address without a prefix": lambda f, a: vrt(f, f"{a}/there.tif"),
@@ -133,8 +149,24 @@ HIDDEN = {
     "a VRT in a VRT": _a_vrt_in_a_vrt,
     "a web service in a VRT": lambda f, a: vrt(f, tiles(a, escaped=True)),
     "a web service called .tif": _called_otherwise,
+    "netCDF in CDATA": lambda f, a: vrt(f, f'<![CDATA[NETCDF:"{a}/there.nc":v]]>'),
+    "netCDF": lambda f, a: vrt(f, NETCDF.replace("ADDRESS", a)),
+    "netCDF in a VRT called .tif": lambda f, a: vrt(f, NETCDF.replace("ADDRESS", a)).rename(f / "a.tif"),
+    "netCDF in a tile index": _written(
+        "a.tif", f"<GDALTileIndexDataset><IndexDataset>{NETCDF}</IndexDataset></GDALTileIndexDataset>"
+    ),
+    "netCDF in a cache": _written("a.tif", MRF.replace("SOURCE", NETCDF)),
+    "a cache": _written("a.tif", MRF.replace("SOURCE", "/vsicurl/ADDRESS/there.tif")),
     "an overview": _hidden_in_aux,
     "a vector VRT": _in_a_vector_vrt,
+    "a command of GDAL": _written(
+        "a.geojson",
+        '{"type": "gdal_streamed_alg", "command_line": "gdal vector pipeline --config GDAL_HTTP_PROXY= ! read '
+        '/vsicurl/ADDRESS/a.geojson"}',
+    ),
+    "a CRS": _written(
+        "a.geojson", f'{{{FEATURES}, "crs": {{"type": "link", "properties": {{"href": "ADDRESS/crs"}}}}}}'
+    ),
     "Python": _python_in_a_vrt,
     "no address": lambda f, a: vrt(f, save(f / "b.tif", label())),
 }
@@ -150,6 +182,7 @@ def test_files_that_point_at_an_address_make_no_request(tmp_path):
         address = f"http://127.0.0.1:{server.server_port}"
         found = dict(zip(HIDDEN, read(*(HIDDEN[how](folder, address) for how, folder in folders.items())), strict=True))
         assert server.requests == []
+    assert found.pop("a CRS") == 0
     assert found.pop("an overview") == found.pop("no address") == pytest.approx(label().mean())
     assert not list(tmp_path.rglob("canary"))
     for how, outcome in found.items():
@@ -175,8 +208,9 @@ def test_the_refusal_names_the_address(tmp_path, monkeypatch):
     monkeypatch.delenv(caution._ALLOWED, raising=False)
     path = vrt(tmp_path, "/vsis3/secret/a.tif")
     with pytest.raises(InputError, match=r"/vsis3/secret/a\.tif"):
-        check_stays_here(path, "VRT")
+        check_raster_files(path)
     with pytest.raises(InputError, match="WMS"):
         check_stays_here(path, "WMS")
     monkeypatch.setenv(caution._ALLOWED, "1")
-    check_stays_here(path, "VRT")
+    check_raster_files(path)
+    check_stays_here(path, "WMS")

@@ -15,6 +15,7 @@ from crispmap.settings import NETWORKS, DataSettings, FitSettings, GroundSetting
 Loss = str | dict[str, Any]  # a class path, alone or with init_args, as `crispmap fit` takes it
 
 _NAME = re.compile(r"[\w+.@-]+")
+_MOST_SEEDS = 10**4
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,9 @@ class Plan(GroundSettings):
     def __post_init__(self) -> None:
         """Checks the ranges of these, too."""
         super().__post_init__()
-        if not self.seed_list:
-            raise SettingError(f"--seeds is {self.seeds}; it must be at least 1, or a list of seeds")
+        count = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        if not 1 <= count <= _MOST_SEEDS:
+            raise SettingError(f"--seeds is {str(self.seeds)[:60]}; it must give from 1 to {_MOST_SEEDS} seeds")
         if len(set(self.seed_list)) < len(self.seed_list):
             raise SettingError(f"--seeds names a seed twice: {self.seeds}")
         if self.optim.patience is not None:
@@ -234,7 +236,7 @@ def _resolve(given: str | dict[str, Any]) -> dict[str, NamedLoss]:
                 f"no loss '{unknown[0]}'; there are {', '.join(NAMED_LOSSES)}, or give a YAML file of class paths"
             )
         found = {name: NAMED_LOSSES[name] for name in names}
-    wrong = [name for name in found if not _NAME.fullmatch(str(name)) or str(name).strip(".") == ""]
+    wrong = [name for name in found if not (isinstance(name, str) and _NAME.fullmatch(name) and name.strip("."))]
     if wrong or not found:
         raise SettingError(f"losses need names of letters, digits, + . @ _ and -; found {wrong or 'none'}")
     return found

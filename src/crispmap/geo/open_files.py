@@ -15,6 +15,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +25,16 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
 from crispmap.errors import InputError
 from crispmap.geo.caution import allow_network, asks_for_network
-from crispmap.input_file import check_input_file
+from crispmap.geo.drivers import keep_raster_drivers
+from crispmap.geo.vrt import check_raster_files
 
 _MOST_KEPT = 128  # files a process keeps open: half of what macOS allows by default
 _SETTLED = 2.0  # seconds: file systems tell times this coarsely
 _MOST_MAPPED = 2**28  # bytes: of larger files whole gigabytes would count as this process's memory
 _MAPPING = "GTIFF_VIRTUAL_MEM_IO"
+_UNKNOWN_FORMAT = "not recognized as being in a supported file format"  # GDAL's words
+
+keep_raster_drivers()
 
 _Key = tuple[str, int | None]
 _State = tuple[int, int, int, int, int]  # of a file: device, inode, size, times of the last changes
@@ -126,9 +131,9 @@ def open_raster(path: str | Path, overview: int | None = None, *, mapped: bool =
         mapped: Whether an uncompressed TIFF may be mapped into memory, so that no whole rows are read for the sake of a
             window; the environment variable GTIFF_VIRTUAL_MEM_IO, if there is one, decides instead.
     """
-    check_input_file(path)
     if asks_for_network(str(path)):
         allow_network()
+    _check_once(str(path), _state(str(path)))
     settings = {} if overview is None else {"overview_level": overview}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # PNG tiles without a place are welcome
@@ -136,6 +141,12 @@ def open_raster(path: str | Path, overview: int | None = None, *, mapped: bool =
             return rasterio.open(path, **settings)
         with rasterio.Env(**{_MAPPING: "YES"}):
             return rasterio.open(path, **settings)
+
+
+@lru_cache(maxsize=1024)
+def _check_once(path: str, state: _State | None) -> None:
+    """Checks a raster before it is opened for the first time: a VRT of many sources is opened for every read."""
+    check_raster_files(path)
 
 
 def _state(path: str) -> _State | None:
@@ -154,4 +165,5 @@ def errors_named(path: str | Path) -> Iterator[None]:
     except (RasterioError, CRSError, CPLE_BaseError) as error:  # some of GDAL's errors rasterio gives as they are
         if not Path(path).exists():
             raise InputError(f"image not found: {path}") from error
-        raise InputError(f"{path} cannot be read as a raster; is it whole? ({error})") from error
+        formats = "; docs/safety.md lists the formats" if _UNKNOWN_FORMAT in str(error) else ""
+        raise InputError(f"{path} cannot be read as a raster; is it whole? ({error}{formats})") from error

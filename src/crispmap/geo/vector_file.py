@@ -11,6 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError, OutputError
+from crispmap.geo.drivers import keep_vector_drivers
 from crispmap.geo.geoparquet import GeoParquet
 from crispmap.geo.grid import Bounds
 from crispmap.input_file import check_input_file
@@ -21,6 +22,11 @@ _PARQUET = (".parquet", ".geoparquet")
 # of a damaged file, pyogrio's own errors (RuntimeError) are not all that may come
 _FAILURES = (RuntimeError, ValueError, IndexError, OverflowError, shapely.errors.ShapelyError)
 _BY_BOX = (".gpkg", ".shp", ".fgb")  # what else GDAL reads here is parsed whole at every look
+_BEGINNINGS = (b"SQLite format 3\0", b"fgb", b"\0\0\x27\x0a", b"{")  # GeoPackage, FlatGeobuf, Shapefile, JSON
+_COMMAND = b"gdal_streamed_alg"  # JSON of this type is a command line
+_HEAD = 2**16
+
+keep_vector_drivers()
 
 
 class Features(NamedTuple):
@@ -123,11 +129,26 @@ def _is_taken_apart(path: str | Path) -> bool:
 
 
 def _check_file(path: Path) -> None:
-    check_input_file(path)
-    if path.is_dir() and path.suffix.lower() != ".gdb":  # GDAL would look into every file there
-        raise InputError(f"{path} is a folder; give a file of polygons")
+    check_input_file(path, beside=True)
+    if path.is_dir():
+        if path.suffix.lower() != ".gdb":  # GDAL would look into every file there
+            raise InputError(f"{path} is a folder; give a file of polygons")
+        for part in path.iterdir():
+            check_input_file(part)
     if _is_taken_apart(path):
         raise InputError(f"{str(path)!r} cannot be read by that name; rename it without ; ! tabs and newlines")
+    if path.is_file() and path.suffix.lower() not in _PARQUET:
+        _check_beginning(path)
+
+
+def _check_beginning(path: Path) -> None:
+    """Checks that a file is of a known format by its first bytes, as GDAL does, whatever drivers that may have."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(_BEGINNINGS) or (head.startswith(b"{") and _COMMAND in head):
+        raise InputError(
+            f"{path} cannot be read as vectors: it is no GeoPackage, GeoJSON, Shapefile, FlatGeobuf or GeoParquet"
+        )
 
 
 def _crs(path: Path, text: str | None) -> rasterio.CRS | None:

@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser
 
 from crispmap.compare.plan import Plan
 from crispmap.errors import CrispmapError, InputError, SettingError, one_line
+from crispmap.settings import DataSettings, ModelSettings, OptimSettings
 
 RECIPES = {
     "aicd": "rendered aerial scenes, the paper's synthetic set",
@@ -20,6 +21,7 @@ RECIPES = {
     "inria": "INRIA Aerial Image Labeling, buildings of ten cities",
     "synthetic": "scenes made here, with exact labels and with labels that lie off; needs no data",
 }
+_GROUPS = {"data": DataSettings, "model": ModelSettings, "optim": OptimSettings}
 LABELS = {"exact": "masks", "offset": "masks_offset"}  # of the synthetic scenes, to learn from
 
 
@@ -107,14 +109,19 @@ def plans(name: str, out: Path, data: Path | None = None, changes: Mapping[str, 
 
 
 def _plan(settings: Mapping[str, Any]) -> Plan:
-    """Settings as they stand in YAML, checked by their types."""
+    """Settings as they stand in YAML, checked by their types; losses stay names, of which no class is imported here."""
+    losses = settings["losses"]
+    if not isinstance(losses, str | Mapping | None):
+        raise SettingError(f"losses is {str(losses)[:60]}; give names, a YAML file, or a class path for each name")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("plan", type=Plan)
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}
+    parser.add_class_arguments(Plan, None, skip={"losses"})
+    plain = {
+        key: str(value) if isinstance(value, Path) else value for key, value in settings.items() if key != "losses"
+    }
     try:
-        plan: Plan = parser.instantiate(parser.parse_object({"plan": plain})).plan
+        given = parser.parse_object(plain).as_dict() | {"losses": losses}
+        return Plan(**given | {name: group(**(given[name] or {})) for name, group in _GROUPS.items()})
     except CrispmapError:
         raise
     except Exception as error:  # whatever jsonargparse makes of an unknown key or a wrong type
         raise SettingError(one_line(error)) from error
-    return plan
