@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,23 @@ def write_raster():
         return path
 
     return write
+
+
+@pytest.fixture
+def no_file_beyond():
+    """Lets no file of this process grow beyond so many bytes, as on a full disk: ``with no_file_beyond(1000): …``."""
+    resource = pytest.importorskip("resource", reason="the size of files cannot be limited here")
+
+    @contextmanager
+    def limit(most: int):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

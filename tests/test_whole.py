@@ -85,8 +85,8 @@ def test_a_folder_that_is_there_is_never_a_mixture(tmp_path, monkeypatch):
     def stopping(source, target):
         if moved:
             raise KeyboardInterrupt
-        moved.append(target)
         replace(source, target)
+        moved.append(target)
 
     def write_all():
         with whole_folder(out) as part:
@@ -100,12 +100,98 @@ def test_a_folder_that_is_there_is_never_a_mixture(tmp_path, monkeypatch):
     assert found == {"other": "old", moved[0].name: "new"}
 
 
+def test_an_empty_folder_is_replaced_at_once(tmp_path, monkeypatch):
+    """So that a kill leaves it empty or whole."""
+    out = tmp_path / "out"
+    out.mkdir()
+    replace, moved = os.replace, []
+    monkeypatch.setattr("os.replace", lambda source, target: (moved.append(target), replace(source, target)))
+    with whole_folder(out) as part:
+        for name in ("images", "masks"):
+            (part / name).mkdir()
+    assert moved == [out]
+    assert names(out) == ["images", "masks"]
+
+
+def test_a_folder_behind_a_link_is_filled(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with whole_folder(tmp_path / "link") as part:
+        (part / "a").write_text("new")
+    assert names(tmp_path) == ["link", "real"]
+    assert names(tmp_path / "real") == ["a"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_files_of_a_folder_reach_the_disk_before_it_takes_its_place(tmp_path, monkeypatch, there):
+    if there:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "old").write_text("")
+    events = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr("os.fsync", lambda file: (events.append(os.fstat(file).st_ino), fsync(file)))
+    monkeypatch.setattr("os.replace", lambda source, target: (replace(source, target), events.append("moved")))
+    with whole_folder(tmp_path / "out") as part:
+        (part / "images").mkdir()
+        files = [part / "images" / "0.tif", part / "labels.gpkg"]
+        for file in files:
+            file.write_text("content")
+        inodes = {file.stat().st_ino for file in files}
+    assert set(events[: events.index("moved")]) == inodes
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".tif", "ü" * 125 + ".tif", "建" * 83 + ".tif"])
+def test_names_as_long_as_file_systems_take_them(tmp_path, name):
+    with whole_file(tmp_path / name) as part, whole_file(tmp_path / f"b{name[1:]}") as other:
+        part.write_text("one")
+        other.write_text("other")
+        with whole_file(tmp_path / f"{name[:-5]}2.tif") as third:
+            third.write_text("third")
+    assert names(tmp_path) == sorted([name, f"b{name[1:]}", f"{name[:-5]}2.tif"])
+    assert (tmp_path / name).read_text() == "one"
+
+
 @pytest.mark.parametrize("function", ["whole_file", "whole_folder"])
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path, killed, function):
     killed(function, "a")
     with whole_file(tmp_path / "a") as part:
         part.write_text("whole")
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("function", [whole_file, whole_folder])
+def test_parts_at_work_in_another_container_stay(tmp_path, function):
+    """Which shares the name of the machine and not the numbers of processes: this one's is of nobody there."""
+    fcntl = pytest.importorskip("fcntl")
+    left = tmp_path / f".b.{node()}.999999999.part"
+    left.mkdir()
+    held = os.open(left, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with function(tmp_path / "a") as part:
+        assert left.exists()
+        at_work = os.open(part.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(at_work, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(at_work)
+        if function is whole_file:
+            part.write_text("")
+    os.close(held)
+    clear_abandoned(tmp_path)
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("function", ["whole_file", "whole_folder"])
+def test_where_folders_cannot_be_locked_numbers_decide(tmp_path, killed, monkeypatch, function):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(errno.EBADF, "as on NFS")
+
+    killed(function, "a")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with whole_file(tmp_path / "b") as part:
+        part.write_text("")
+    assert names(tmp_path) == ["b"]
 
 
 def test_parts_of_the_living_and_of_other_machines_stay(tmp_path, killed):

@@ -1,5 +1,7 @@
 """The `synthesize` command through the real entry point."""
 
+from platform import node
+
 import geopandas as gpd
 import pytest
 
@@ -25,6 +27,14 @@ def test_writes_images_masks_and_footprints(tmp_path, capsys):
     footprints = len(gpd.read_file(out / "footprints.gpkg", layer="footprints"))
     assert written == f"{out}: 2 scenes of 64×64 pixels, {footprints} footprints (seed 1)\n"
     assert [path.name for path in out.parent.iterdir()] == ["scenes"]
+
+
+def test_a_kill_after_the_last_rename_leaves_nothing_for_ever(tmp_path, capsys):
+    (tmp_path / "scenes" / "images").mkdir(parents=True)
+    (tmp_path / f".scenes.{node()}.999999999.part").mkdir()
+    assert synthesize(tmp_path / "scenes") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["scenes"]
 
 
 def test_displaced_labels_are_written_beside_the_truth(tmp_path, capsys):

@@ -1,5 +1,7 @@
 """The `vectorize` command through the real entry point."""
 
+from platform import node
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -24,6 +26,24 @@ def test_footprints_of_a_raster(tmp_path, raster, capsys):
     found = gpd.read_file(out)
     assert found["area_m2"].tolist() == pytest.approx([200, 3], rel=1e-3)
     assert found.crs.to_epsg() == 32633
+
+
+def test_a_style_of_the_users_own_stays(tmp_path, raster):
+    own, arguments = tmp_path / "f.qml", ["vectorize", str(raster), "-o", str(tmp_path / "f.gpkg")]
+    own.write_text("<qgis/>")
+    assert cli.main(arguments) == 0
+    assert own.read_text() == "<qgis/>"
+    assert cli.main([*arguments, "--overwrite"]) == 0
+    assert "SimpleFill" in own.read_text()
+
+
+def test_a_kill_after_the_last_rename_leaves_nothing_for_ever(tmp_path, raster, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "f.gpkg").touch()
+    (tmp_path / "out" / f".f.gpkg.{node()}.999999999.part").mkdir()
+    assert cli.main(["vectorize", str(raster), "-o", str(tmp_path / "out" / "f.gpkg")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["f.gpkg"]
 
 
 def test_every_flag_reaches_the_settings(tmp_path, raster, capsys):

@@ -142,6 +142,13 @@ class Campaign:
         finally:
             disk.remove()
 
+    def full_at_the_end(self, command: Command, reference: Reference, rng: random.Random, outcome: Outcome) -> None:
+        """A limit to files that only the last bytes of the largest one exceed."""
+        last = rng.randint(2, 5000)  # a GeoJSON without its last line break is whole
+        ended = self._run(command, arms=[small_files(reference.largest_file - last)])
+        self._after_failure(command, reference, ended, outcome)
+        self._go_on(command, reference, outcome)
+
     def read_only_disk(self, command: Command, reference: Reference, rng: random.Random, outcome: Outcome) -> None:
         """A disk on which nothing can be written; or, for users who may not mount one, a folder of that kind."""
         if not self._mounts:
@@ -276,6 +283,7 @@ KINDS: dict[str, Trial] = {
     "killed at a moment": Campaign.killed_at_a_moment,
     "killed at a file": Campaign.killed_at_a_file,
     "full disk": Campaign.full_disk,
+    "full at the end": Campaign.full_at_the_end,
     "read-only disk": Campaign.read_only_disk,
     "vanished input": Campaign.vanished_input,
     "truncated input": Campaign.truncated_input,

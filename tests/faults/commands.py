@@ -26,6 +26,7 @@ class World:
         images: To learn from.
         masks: Their labels.
         town: What is predicted.
+        village: What is predicted with it.
         levels: What is made footprints of.
         model: With what is predicted; `make` leaves it to `fit`.
     """
@@ -34,7 +35,8 @@ class World:
         self.folder = folder
         self.disk = folder / "disk"
         self.images, self.masks = folder / "images", folder / "masks"
-        self.town, self.levels = folder / "town.tif", folder / "levels.tif"
+        self.town, self.village = folder / "town.tif", folder / "village.tif"
+        self.levels = folder / "levels.tif"
         self.model = folder / "model.pt"
 
     def make(self) -> None:
@@ -48,6 +50,7 @@ class World:
             _write(self.images / f"{i}.tif", image.astype(np.uint8))
             _write(self.masks / f"{i}.tif", mask[None])
         _write(self.town, generator.integers(0, 255, (3, 900, 160)).astype(np.uint8))
+        _write(self.village, generator.integers(0, 255, (3, 100, 90)).astype(np.uint8))
         squares = np.kron(generator.integers(0, 2, (150, 80)) * 255, np.ones((8, 8)))
         _write(self.levels, squares[None].astype(np.uint8))
 
@@ -127,8 +130,8 @@ def _paths(folder: Path, pattern: str) -> list[str]:
 
 
 def _listing(folder: Path) -> set[str]:
-    """Every file, save that TensorBoard begins a new one with each start."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    """Every file and folder, save that TensorBoard begins a new file with each start."""
+    found = (path.relative_to(folder) for path in folder.rglob("*"))
     return {str(path) for path in found if "tensorboard" not in path.parts}
 
 
@@ -201,7 +204,10 @@ def commands(world: World) -> dict[str, Command]:
         ),
         Command(
             "predict",
-            ["predict", str(world.model), str(world.town), f"-o={out}", "--patch=32", "--device=cpu", "--precision=32"],
+            [
+                *("predict", str(world.model), str(world.town), str(world.village), f"-o={out}"),
+                *("--patch=32", "--device=cpu", "--precision=32"),
+            ],
             world.town,
             {"out/*.tif": content, "out/*.gpkg": footprints},
             ["out/*.tif", "out/*.gpkg"],

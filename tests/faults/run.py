@@ -48,7 +48,7 @@ def long_plan() -> Plan:
         return dict.fromkeys(_KILLS, kills) | {"torn file": times} | dict.fromkeys((*_DISK, *kinds), times)
 
     training = of(*_INPUT, *_MEMORY, *_NUMBERS, kills=3)
-    vectorize = of(*_INPUT, "little memory", times=2, kills=4)
+    vectorize = of(*_INPUT, "little memory", "full at the end", times=2, kills=4)
     return {
         "fit": of(*_INPUT, *_MEMORY, *_NUMBERS, times=3, kills=10),
         "fit, started anew": {"killed at a moment": 3},
@@ -57,7 +57,7 @@ def long_plan() -> Plan:
         "search-weight": training,
         "predict": of(*_INPUT, "out of memory", times=3, kills=6),
         **dict.fromkeys((f"vectorize to {suffix}" for suffix in ("gpkg", "fgb", "geojson", "parquet")), vectorize),
-        "synthesize": of("little memory", times=4, kills=6),
+        "synthesize": of("little memory", "full at the end", times=4, kills=6),
         "synthesize, started anew": {"killed at a moment": 3},
         "evaluate": of(*_INPUT, kills=3),
     }

@@ -78,6 +78,10 @@ class TestLossesAreSeen:
             "out/table.csv is left behind or missing",
         ]
 
+    def test_an_empty_folder_that_is_left(self, command, folders):
+        (folders[0] / "out/.table.partial").mkdir()
+        assert command.differences(*folders) == ["out/.table.partial is left behind or missing"]
+
     @pytest.mark.parametrize(
         ("status", "said", "clear"),
         [

@@ -114,6 +114,16 @@ def test_rasters_without_a_place(tmp_path, spool, write_raster):
     assert found.transform.is_identity
 
 
+@pytest.mark.parametrize("cut", [1, 100, 4097])
+def test_a_disk_that_fills_up_at_the_very_end(tmp_path, spool, no_file_beyond, cut):
+    _, _, rows, raster = spool(700, 600)
+    for write in (write_probability, lambda path, rows, raster, tags: write_mask(path, rows, raster, 0.5, tags)):
+        write(tmp_path / "whole.tif", rows, raster, TAGS)
+        size = (tmp_path / "whole.tif").stat().st_size
+        with no_file_beyond(size - cut), pytest.raises(OutputError, match=r"cut\.tif cannot be .* is the disk full\?"):
+            write(tmp_path / "cut.tif", rows, raster, TAGS)
+
+
 def test_a_place_that_cannot_be_written(tmp_path, spool):
     _, _, rows, raster = spool(60, 50)
     (tmp_path / "p.tif").mkdir()

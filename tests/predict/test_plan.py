@@ -58,6 +58,15 @@ def test_an_image_is_never_overwritten(folder, write_raster):
         plan([folder], folder, overwrite=True)
 
 
+@pytest.mark.parametrize("stem", ["a" * 228, "ü" * 114, "建" * 76])
+def test_names_too_long_for_what_comes_after_them(tmp_path, write_raster, stem):
+    image = write_raster(tmp_path / f"{stem}.tif", np.ones((1, 4, 4), "uint8"))
+    with pytest.raises(OutputError, match=r"_probability\.tif is too long for the name of a file"):
+        plan([image], tmp_path / "out")
+    shorter = image.rename(tmp_path / f"{stem[1:]}.tif")
+    assert plan([shorter], tmp_path / "out")
+
+
 def test_a_file_in_the_place_of_the_folder(tmp_path, folder):
     with pytest.raises(OutputError, match="is a file"):
         plan([folder], folder / "a.tif")

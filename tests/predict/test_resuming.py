@@ -6,6 +6,7 @@ import operator
 import os
 import shutil
 import threading
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from crispmap.errors import OutputError
 from crispmap.predict import rasters
+from crispmap.predict.claim import claimed, lock_file
 from crispmap.predict.plan import Settings, plan
 from crispmap.predict.rasters import predict_rasters
 from crispmap.predict.spool import Journal
@@ -57,6 +59,15 @@ def images(tmp_path, write_raster):
         pixels[:, 60:200, :50] = 0
         write_raster(tmp_path / "in" / f"{name}.tif", pixels, nodata=0)
     return tmp_path / "in"
+
+
+@pytest.fixture
+def small_images(tmp_path, write_raster):
+    """Two images of two windows each, where it does not matter what of."""
+    for name in "ab":
+        pixels = np.random.default_rng(0).integers(1, 255, (3, 60, 90)).astype("uint8")
+        write_raster(tmp_path / "small" / f"{name}.tif", pixels)
+    return tmp_path / "small"
 
 
 def maps(out):
@@ -142,6 +153,141 @@ def test_without_overwriting_it_goes_on_too(tmp_path, images, context_model, und
     )
     with pytest.raises(OutputError, match="exists already"):
         plan([images], out)
+
+
+def test_outputs_are_on_disk_before_the_journal_says_so(tmp_path, small_images, context_model, monkeypatch):
+    """What a power cut leaves of a file that has not been waited for may be nothing but its name."""
+    safe, vouched = set(), []
+    fsync, write = os.fsync, Journal.write
+    monkeypatch.setattr("os.fsync", lambda file: (fsync(file), safe.add(os.fstat(file).st_ino)))
+
+    def noted(journal):
+        if journal.stage == "moving":
+            vouched.append({path.name for path in journal.folder.iterdir() if path.stat().st_ino in safe})
+        write(journal)
+
+    monkeypatch.setattr(Journal, "write", noted)
+    [job] = plan([small_images / "b.tif"], tmp_path / "out")
+    predict_rasters(context_model(Context()), [job], SETTINGS)
+    [on_disk] = vouched
+    assert {path.name for path in job.outputs} <= on_disk
+
+
+def stop_after_the_first(job):
+    os.replace(job.unfinished / job.probability.name, job.probability)
+    raise MemoryError
+
+
+def test_an_output_that_is_lost_while_they_move_is_made_again(
+    tmp_path, small_images, context_model, predicted, monkeypatch
+):
+    out, model = tmp_path / "out", context_model(Context())
+    jobs = plan([small_images / "b.tif"], out)
+    with monkeypatch.context() as patch:
+        patch.setattr(rasters, "_move", stop_after_the_first)
+        with pytest.raises(MemoryError):
+            predict_rasters(model, jobs, SETTINGS)
+    assert Journal.read(out / ".b.partial").stage == "moving"
+    made = maps(out)
+    (out / "b_probability.tif").unlink()
+    predict_rasters(model, plan([small_images / "b.tif"], out), SETTINGS)
+    assert made.items() < maps(out).items()
+    assert {path.name for path in out.iterdir()} == predicted("b")
+
+
+def killed_in_the_clean_up(out, images, context_model, when="whole", folder=".b.partial"):
+    """A whole run that ends right before a folder of what was unfinished goes, or once that is empty."""
+    remove = Journal.remove
+
+    def stopping(journal):
+        if journal.folder.name == folder:
+            if when == "emptied":
+                for path in journal.folder.iterdir():
+                    path.unlink()
+            raise MemoryError
+        remove(journal)
+
+    jobs = plan([images], out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "remove", stopping)
+        with pytest.raises(MemoryError):
+            predict_rasters(context_model(Context()), jobs, SETTINGS)
+
+
+@pytest.mark.parametrize("when", ["whole", "emptied"])
+def test_what_a_kill_in_the_clean_up_leaves_goes_away(tmp_path, small_images, context_model, predicted, when):
+    out = tmp_path / "out"
+    killed_in_the_clean_up(out, small_images, context_model, when)
+    lock_file(out).touch()
+    assert (out / ".b.partial").exists()
+    with pytest.raises(OutputError, match="exists already"):
+        plan([small_images], out)
+    assert {path.name for path in out.iterdir()} == predicted("a", "b")
+
+
+def test_killed_before_the_clean_up_it_only_clears_up(tmp_path, small_images, context_model, predicted):
+    out, network = tmp_path / "out", Context()
+    killed_in_the_clean_up(out, small_images, context_model, folder=".a.partial")
+    predict_rasters(context_model(network), plan([small_images], out), SETTINGS)
+    assert network.shown == 0
+    assert {path.name for path in out.iterdir()} == predicted("a", "b")
+
+
+def test_what_is_left_for_other_reasons_stays(tmp_path, small_images, context_model):
+    out = tmp_path / "out"
+    killed_in_the_clean_up(out, small_images, context_model)
+    (out / "b_mask.tif").rename(tmp_path / "elsewhere.tif")
+    assert plan([small_images / "b.tif"], out)  # lost, so that it is to be made again
+    assert Journal.read(out / ".b.partial").stage == "done"
+    (tmp_path / "elsewhere.tif").rename(out / "b_mask.tif")
+    (out / ".a.partial").mkdir()
+    (out / ".a.partial" / "rows.raw").touch()  # as of a process that has just begun
+    plan([small_images], out, overwrite=True)
+    journal = Journal.read(out / ".b.partial")
+    assert journal.stage == "done"
+    replace(journal, stage="moving").write()
+    with pytest.raises(OutputError, match="exists already"):
+        plan([small_images], out)
+    assert Journal.read(out / ".b.partial").stage == "moving"
+    journal.write()
+    with pytest.raises(OutputError, match="exists already"):
+        plan([small_images], out)
+    assert [path.name for path in (out / ".a.partial").iterdir()] == ["rows.raw"]
+    assert not (out / ".b.partial").exists()
+
+
+def test_outputs_that_came_between_planning_and_predicting_stay(tmp_path, small_images, context_model):
+    out = tmp_path / "out"
+    late = plan([small_images / "b.tif"], out)
+    predict_rasters(context_model(Context()), plan([small_images / "b.tif"], out), SETTINGS)
+    before = maps(out)
+    with pytest.raises(OutputError, match=r"b_probability\.tif exists already"):
+        predict_rasters(context_model(Context(seed=1)), late, SETTINGS)
+    assert maps(out) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_two_at_once_are_refused(tmp_path, small_images, context_model, monkeypatch):
+    """The second begins when the first has its rows and makes its outputs of them."""
+    out, make, statuses = tmp_path / "out", rasters._make_outputs, []
+
+    def meanwhile(*given):
+        monkeypatch.setattr(rasters, "_make_outputs", make)
+        child = os.fork()
+        if not child:
+            try:
+                with claimed([out / ".b.partial"]):
+                    os._exit(1)
+            except OutputError:
+                os._exit(0)
+            finally:
+                os._exit(2)  # whatever it is, it must not go on with the tests
+        statuses.append(os.waitpid(child, 0)[1])
+        return make(*given)
+
+    monkeypatch.setattr(rasters, "_make_outputs", meanwhile)
+    predict_rasters(context_model(Context()), plan([small_images / "b.tif"], out), SETTINGS)
+    assert statuses == [0]
 
 
 def touched_image(images, settings, seed):

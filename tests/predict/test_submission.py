@@ -10,7 +10,7 @@ from rasterio.enums import MaskFlags
 from rasterio.transform import from_origin
 
 from crispmap.data.published import open_dataset
-from crispmap.errors import InputError
+from crispmap.errors import InputError, OutputError
 from crispmap.geo.raster import Raster
 from crispmap.predict.plan import Settings, plan
 from crispmap.predict.rasters import predict_rasters
@@ -63,6 +63,18 @@ def test_it_is_what_predict_writes(tmp_path, tiles, pointwise):
                 rasterio.open(tmp_path / "maps" / f"{tile.path.stem}_mask.tif") as mask,
             ):
                 np.testing.assert_array_equal(file.read(1), mask.read(1))
+
+
+def test_a_disk_that_fills_up_at_the_end_of_a_mask(tmp_path, tiles, pointwise, no_file_beyond):
+    out = write_submission(pointwise(3), tiles[:1], tmp_path / "submission.zip", SETTINGS)
+    with ZipFile(out) as archive:
+        [mask] = archive.infolist()
+    with (
+        no_file_beyond(mask.file_size - 1),
+        pytest.raises(OutputError, match=r"sfo1\.tif cannot be written as a whole; is the disk full\?"),
+    ):
+        write_submission(pointwise(3), tiles[:1], tmp_path / "second.zip", SETTINGS)
+    assert not (tmp_path / "second.zip").exists()
 
 
 def test_mistakes_are_found_before_anything_is_written(tmp_path, tiles, pointwise, write_raster):

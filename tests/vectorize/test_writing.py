@@ -60,6 +60,17 @@ def test_every_format_holds_the_footprints(levels_file, tmp_path, suffix):
         assert row["probability"] == pytest.approx(levels[inside].mean() / 255, abs=1e-4)
 
 
+@pytest.mark.parametrize("cut", [8, 1000])
+@pytest.mark.parametrize("suffix", ["gpkg", "fgb", "geojson", "parquet"])
+def test_a_disk_that_fills_up_at_the_very_end(levels_file, tmp_path, no_file_beyond, suffix, cut):
+    path = levels_file(scene(), scale=1 / 255)
+    write_footprints(path, tmp_path / f"whole.{suffix}")
+    size = (tmp_path / f"whole.{suffix}").stat().st_size
+    with no_file_beyond(size - cut), pytest.raises((OutputError, OSError), match=r"disk full|File too large"):
+        write_footprints(path, tmp_path / "out" / f"cut.{suffix}")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_geojson_is_that_of_rfc_7946(levels_file, tmp_path):
     write_footprints(levels_file(scene(), scale=1 / 255), tmp_path / "f.geojson")
     text = json.loads((tmp_path / "f.geojson").read_text())

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from crispmap.class_paths import check_settings
 from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.input_file import check_input_file, check_text, read_yaml
+from crispmap.whole import clear_abandoned
 
 _LONG_FLAG = re.compile(r"--[a-z][\w.]*")
 _CONFIG = "--config"
@@ -106,6 +107,7 @@ def free_path(value: str | Path, *, overwrite: bool) -> Path:
         OutputError: If something is there and ``overwrite`` is false, or it would not lie in a folder.
     """
     path = Path(value)
+    clear_abandoned(path.parent)  # what a killed process left of it
     above = next((folder for folder in path.parents if folder.exists()), path.parent)
     if not above.is_dir():
         raise OutputError(f"{above} is no folder, so {path} cannot be made in it; give another place")

@@ -6,6 +6,7 @@ from jsonargparse import Namespace
 
 from crispmap.cli._parsing import CommandParser, existing_path, free_path
 from crispmap.errors import OutputError
+from crispmap.whole import whole_file
 
 _EXAMPLE = """
 crispmap vectorize maps/town_probability.tif -o footprints.gpkg
@@ -57,11 +58,10 @@ def run(args: Namespace) -> None:
     if out.is_dir():
         raise OutputError(f"{out} is a folder; give a file such as {out / 'footprints.gpkg'}")
 
-    from crispmap.export.styles import write_styles
+    from crispmap.export.styles import style_path, write_styles
     from crispmap.geo.raster import parse_nodata
     from crispmap.vectorize.settings import VectorizeSettings
     from crispmap.vectorize.writing import write_footprints
-    from crispmap.whole import whole_file
 
     settings = VectorizeSettings(
         threshold=args.threshold,
@@ -73,5 +73,6 @@ def run(args: Namespace) -> None:
     )
     with whole_file(out) as part:
         count = write_footprints(probability, part, settings)
-        write_styles({"footprints": out})  # before the footprints appear: where these are, all is done
+        if args.overwrite or not style_path(out).exists():  # a style of the user's own stays
+            write_styles({"footprints": out})  # before the footprints appear: where these are, all is done
     print(f"{count} footprint{'s' if count != 1 else ''} in {out}")

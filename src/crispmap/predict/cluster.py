@@ -24,6 +24,7 @@ from crispmap import __version__
 from crispmap.errors import CrispmapError, OutputError, SettingError, first_line
 from crispmap.geo.caution import allow_network, asks_for_network
 from crispmap.models import SegmentationModel
+from crispmap.predict.claim import claimed
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
 from crispmap.predict.origin import Origin
 from crispmap.predict.plan import Job, Settings, check
@@ -74,7 +75,7 @@ def predict_on_cluster(
     Raises:
         InputError: If a raster is not what the model was trained on, before any is predicted; or if one is damaged.
         OutputError: If outputs are there that an interrupted call with another model or other settings wrote, or a
-            machine does not see their folder.
+            machine does not see their folder, another process is at work on them, or they cannot be written as a whole.
         SettingError: If the cluster does not answer, lacks the device, or a machine has other versions.
         CrispmapError: If the workers that predict a raster die again and again.
         ModuleNotFoundError: Without Ray, which ``crispmap[ray]`` brings.
@@ -82,7 +83,7 @@ def predict_on_cluster(
     settings = settings or Settings()
     for job in jobs:
         check(job.raster, model.spec)
-    with _connected() as ray:
+    with claimed([job.unfinished for job in jobs]), _connected() as ray:
         device = _device_of(settings.device, gpus=ray.cluster_resources().get("GPU", 0))
         journals, settings, origin = take_up(model, jobs, settings, device, run)
         tasks = _Tasks(ray, model, replace(settings, device=device.type), origin)
@@ -91,10 +92,10 @@ def predict_on_cluster(
                 shards = shards_of(tiles_of(job.raster, model.spec, settings), job.raster.height, shard_windows)
                 bar.advance(tasks.submit(_begin(job, journal, tasks.batch_size), journal, shards))
             tasks.wait(bar.advance)
-    predictions = [Prediction(job, _journal_of(job).footprints) for job in jobs]
-    for job in jobs:
-        shutil.rmtree(job.unfinished)
-    return predictions
+        journals = [_journal_of(job) for job in jobs]
+        for journal in journals:
+            journal.remove()
+    return [Prediction(job, journal.footprints) for job, journal in zip(jobs, journals, strict=True)]
 
 
 @contextmanager

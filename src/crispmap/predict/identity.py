@@ -1,6 +1,5 @@
 """What a prediction follows from: another image, model or setting, and what was kept of it is of no use."""
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,19 +7,7 @@ from pathlib import Path
 import torch
 
 from crispmap import __version__
-from crispmap.models import SegmentationModel
 from crispmap.predict.plan import Job, Settings
-
-
-def fingerprint(model: SegmentationModel) -> str:
-    """A hash of a model's weights and of what it expects, not of where and how it was trained."""
-    digest = hashlib.sha256()
-    spec = {name: value for name, value in asdict(model.spec).items() if name != "training"}
-    digest.update(json.dumps(spec).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
 
 
 def identity(job: Job, settings: Settings, device: torch.device, model: str) -> dict[str, str]:

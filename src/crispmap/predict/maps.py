@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from crispmap.errors import OutputError
 from crispmap.export.styles import BUILDING
 from crispmap.geo.raster import Raster, small_cache
+from crispmap.geo.read_back import check_raster
 from crispmap.predict.vrt import new_vrt, say
 
 _CREATION = {"compress": "deflate", "bigtiff": "if_safer", "blocksize": 512}
@@ -32,7 +33,7 @@ def write_probability(path: Path, rows: Path, raster: Raster, tags: Mapping[str,
         tags: For the file.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If it cannot be written as a whole.
     """
     vrt, band = _vrt(rows, raster, tags)
     say(band, "Description", "probability of building")
@@ -52,7 +53,7 @@ def write_mask(path: Path, rows: Path, raster: Raster, threshold: float, tags: M
         tags: For the file.
 
     Raises:
-        OutputError: If it cannot be written.
+        OutputError: If it cannot be written as a whole.
     """
     levels = path.with_name("levels.vrt")
     source, band = _vrt(rows, raster, {})
@@ -99,4 +100,5 @@ def _copy(vrt: ET.Element, path: Path, overviews: str) -> None:
             rasterio.shutil.copy(source, path, driver="COG", overview_resampling=overviews, **_CREATION)
     except (CPLE_BaseError, RasterioError) as error:
         raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
+    check_raster(path)
     source.unlink()

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap import __version__
-from crispmap.models import ModelSpec, SegmentationModel
-from crispmap.predict.identity import fingerprint
+from crispmap.models import ModelSpec, SegmentationModel, fingerprint
 from crispmap.predict.plan import Settings
 from crispmap.run import MODEL_ITEM_FILE
 

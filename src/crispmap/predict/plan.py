@@ -13,6 +13,7 @@ import numpy as np
 from crispmap.errors import InputError, OutputError, SettingError
 from crispmap.export.styles import Layer, style_path
 from crispmap.geo.raster import Nodata, Raster, raster_files
+from crispmap.predict.claim import claimed, lock_file
 from crispmap.predict.mosaic import gdal_name, stem_of, write_mosaic
 from crispmap.predict.spool import Journal
 from crispmap.vectorize.formats import check_format
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # models import torch
 log = logging.getLogger("crispmap")
 
 _LIST_SUFFIX = ".txt"
+_LONGEST_NAME = 255  # bytes that file systems take
+_BESIDE = ".msk.ovr.tmp"  # the longest that GDAL adds to a name while it makes a file
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,8 @@ def plan(
     Raises:
         InputError: If an image is not there or cannot be read, two would be written under the same name, or images do
             not make one mosaic.
-        OutputError: If an output is there already, or would replace an image.
+        OutputError: If an output is there already, would replace an image, cannot have its name, or another process is
+            at work on it.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -188,7 +192,11 @@ def plan(
     for stem, group in groups.items():
         raster, scratch = _raster_of(group, nodata)
         jobs.append(Job(raster, stem, out, footprints, overwrite, tuple(group), scratch))
-        _check_places(jobs[-1], inputs)
+        _check_names(jobs[-1])
+    _clear_up(jobs)
+    for job in jobs:
+        _check_places(job, inputs)
+        check_free(job)
     return jobs
 
 
@@ -237,19 +245,57 @@ def _raster_of(names: Sequence[str], nodata: Nodata) -> tuple[Raster, TemporaryD
     return Raster.of(path), scratch
 
 
-def _check_places(job: Job, inputs: Collection[str]) -> None:
-    """Checks that outputs replace nothing that they should not.
-
-    Outputs that an interrupted run of the same command has moved to their places already are its own to replace.
-    """
+def _check_names(job: Job) -> None:
+    """Checks that outputs can have their names."""
     if job.wants_footprints:
         check_format(job.footprints)
-    journal = Journal.read(job.unfinished)
-    ours = journal is not None and journal.stage != "rows"
+    for place in (*job.outputs, *job.outdated):
+        if len(os.fsencode(place.name + _BESIDE)) > _LONGEST_NAME:
+            raise OutputError(f"{place.name} is too long for the name of a file; give the image a shorter name")
+
+
+def _clear_up(jobs: Sequence[Job]) -> None:
+    """Removes what is left by a command that was killed when it had done everything but to clear up.
+
+    Its outputs are all there, and so that they are not taken for those of another command, one journal at least has
+    gone. A folder without one is removed only if it is empty.
+    """
+    traces = [job.unfinished for job in jobs] + [lock_file(job.out) for job in jobs]
+    if any(job.overwrite for job in jobs) or not any(path.exists() for path in traces):
+        return
+    if not all(path.exists() for job in jobs for path in job.outputs):
+        return
+    with claimed([job.unfinished for job in jobs]):
+        journals = [Journal.read(job.unfinished) for job in jobs]
+        if None not in journals or any(journal and journal.stage != "done" for journal in journals):
+            return
+        for job, journal in zip(jobs, journals, strict=True):
+            if journal is not None:
+                journal.remove()
+            elif job.unfinished.is_dir() and not any(job.unfinished.iterdir()):
+                job.unfinished.rmdir()
+
+
+def _check_places(job: Job, inputs: Collection[str]) -> None:
+    """Checks that no output would replace an image."""
     for place in (*job.outputs, *job.outdated):
         if os.path.realpath(place) in inputs:
             raise OutputError(f"{place} is one of the images and would be replaced; give another folder")
-        if place.exists() and not job.overwrite and not ours:
+
+
+def check_free(job: Job) -> None:
+    """Checks that no output is there already, unless it may be replaced.
+
+    Outputs that an interrupted run of the same command has moved to their places already are its own to replace.
+
+    Raises:
+        OutputError: If one is.
+    """
+    journal = Journal.read(job.unfinished)
+    if job.overwrite or (journal is not None and journal.stage != "rows"):
+        return
+    for place in (*job.outputs, *job.outdated):
+        if place.exists():
             raise OutputError(f"{place} exists already; give another folder or --overwrite")
 
 

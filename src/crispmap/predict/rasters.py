@@ -15,12 +15,13 @@ from crispmap.export.stac_prediction import prediction_item
 from crispmap.export.styles import write_styles
 from crispmap.geo.raster import opened
 from crispmap.models import SegmentationModel
+from crispmap.predict.claim import claimed
 from crispmap.predict.identity import identity
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
 from crispmap.predict.maps import write_mask, write_probability
 from crispmap.predict.origin import Origin
 from crispmap.predict.overlap import put_away_behind
-from crispmap.predict.plan import Job, Settings, check
+from crispmap.predict.plan import Job, Settings, check, check_free
 from crispmap.predict.spool import ROWS_FILE, Journal, RowSpool
 from crispmap.predict.stream import predict_bands, tiles_of
 from crispmap.progress import progress_bar
@@ -57,7 +58,8 @@ def predict_rasters(
     Raises:
         InputError: If a raster is not what the model was trained on, before any is predicted; or if one turns
             out to be damaged, once those before it are written.
-        OutputError: If outputs are there that an interrupted call with another model or other settings wrote.
+        OutputError: If outputs are there that an interrupted call with another model or other settings wrote, another
+            process is at work on them, or they cannot be written as a whole.
         SettingError: If the device is not there, or does not do what is asked.
     """
     settings = settings or Settings()
@@ -66,17 +68,18 @@ def predict_rasters(
     device = device_of(settings.device)
     check_precision(settings.precision, device)
     model = model.to(device).eval()
-    journals, settings, origin = take_up(model, jobs, settings, device, run)
-    settings = with_batch_size(model, settings)
-    with progress_bar("predict", sum(len(tiles_of(job.raster, model.spec, settings)) for job in jobs)) as bar:
-        try:
-            for job, journal in zip(jobs, journals, strict=True):
-                _predict(model, job, journal, settings, origin, bar.advance)
-        except KeyboardInterrupt:
-            log.info("what is done is kept; the same command goes on from there")
-            raise
-    for job in jobs:
-        shutil.rmtree(job.unfinished)
+    with claimed([job.unfinished for job in jobs]):
+        journals, settings, origin = take_up(model, jobs, settings, device, run)
+        settings = with_batch_size(model, settings)
+        with progress_bar("predict", sum(len(tiles_of(job.raster, model.spec, settings)) for job in jobs)) as bar:
+            try:
+                for job, journal in zip(jobs, journals, strict=True):
+                    _predict(model, job, journal, settings, origin, bar.advance)
+            except KeyboardInterrupt:
+                log.info("what is done is kept; the same command goes on from there")
+                raise
+        for journal in journals:
+            journal.remove()
     return [Prediction(job, journal.footprints) for job, journal in zip(jobs, journals, strict=True)]
 
 
@@ -86,8 +89,10 @@ def take_up(
     """The journals of some jobs, the settings with the batch size that these know, and where the outputs come from.
 
     Raises:
-        OutputError: If outputs are there that an interrupted call with another model or other settings wrote.
+        OutputError: If outputs are there that another call wrote, such as an interrupted one with another model.
     """
+    for job in jobs:
+        check_free(job)  # again, now that nobody else can write them
     origin = Origin.of(model, settings, run)
     name = f"{origin.tags['CRISPMAP_MODEL']} {run}"
     journals = [_journal(job, identity(job, settings, device, name)) for job in jobs]
@@ -102,6 +107,7 @@ def _journal(job: Job, identity: dict[str, str]) -> Journal:
     if found is None:
         return new
     there = [path for path in job.outputs if path.exists()]
+    made = {*there, *(path for path in job.outputs if (job.unfinished / path.name).exists())}
     changed = [what for what, value in identity.items() if found.identity.get(what) != value]
     if changed:
         if there and not job.overwrite:
@@ -109,6 +115,8 @@ def _journal(job: Job, identity: dict[str, str]) -> Journal:
         log.info("%s: starting over, because %s has changed", job.stem, " and ".join(changed))
         return new
     if found.stage == "done" and len(there) < len(job.outputs):
+        return new
+    if found.stage == "moving" and len(made) < len(job.outputs):
         return new
     if found.stage == "rows" and not found.holds(job.raster.width):
         return new
@@ -137,6 +145,8 @@ def finish(job: Job, journal: Journal, settings: Settings, origin: Origin) -> No
     """Takes a job whose rows are all in its spool, or that is further, to its end."""
     if journal.stage == "rows":
         journal.footprints = _make_outputs(job, settings, origin)
+        for path in job.outputs:
+            to_disk(job.unfinished / path.name)  # for the next journal vouches for them
         journal.stage = "moving"
         journal.write()
     if journal.stage == "moving":
@@ -200,5 +210,4 @@ def _move(job: Job) -> None:
     for path in job.outputs:
         made = job.unfinished / path.name
         if made.exists():  # else a call before this one has moved it
-            to_disk(made)
             os.replace(made, path)

@@ -18,7 +18,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crispmap.whole import to_disk
+from crispmap.whole import clear, to_disk
 
 ROWS_FILE = "rows.raw"
 _JOURNAL_FILE = "journal.json"
@@ -62,6 +62,11 @@ class Journal:
         part.write_text(json.dumps(content), encoding="utf-8")
         to_disk(part)
         os.replace(part, self.folder / _JOURNAL_FILE)
+
+    def remove(self) -> None:
+        """Removes the folder, the journal last: as long as there is anything else, it says what that is."""
+        clear(self.folder, [path.name for path in self.folder.iterdir() if path.name != _JOURNAL_FILE])
+        clear(self.folder.parent, [self.folder.name])
 
     def holds(self, width: int) -> bool:
         """Whether the rows that it counts, each so wide, are there; a power cut may lose a file's name."""

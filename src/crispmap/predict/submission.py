@@ -13,6 +13,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from crispmap.errors import InputError
 from crispmap.geo.raster import Raster
+from crispmap.geo.read_back import check_raster
 from crispmap.models import SegmentationModel
 from crispmap.predict.inference import device_of, with_batch_size
 from crispmap.predict.plan import Settings, check
@@ -40,6 +41,7 @@ def write_submission(
     Raises:
         InputError: If there are no tiles, two have the same name, one is not what the model was trained on, or one
             cannot be read.
+        OutputError: If a mask cannot be written as a whole.
     """
     settings = settings or Settings()
     names = [tile.path.name for tile in tiles]
@@ -87,3 +89,4 @@ def _write_mask(
                 building = band.levels >= settings.threshold * 255
                 levels = np.where(building & band.valid, 255, 0).astype(np.uint8)
                 output.write(levels, 1, window=RasterioWindow(0, band.row, tile.width, len(levels)))
+    check_raster(file)

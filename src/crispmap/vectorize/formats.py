@@ -2,7 +2,8 @@
 
 GeoPackage, FlatGeobuf and GeoJSON take a stream of Arrow batches through pyogrio; GeoParquet is written a row group at
 a time, with the covering of boxes by which it is read in parts (GeoParquet 1.1). None is held in memory, save what
-FlatGeobuf needs for its spatial index: some bytes a feature.
+FlatGeobuf needs for its spatial index: some bytes a feature. GDAL does not say whether its last bytes have reached the
+file, so what it has written is read again.
 
 *Convention.* GeoJSON is that of RFC 7946: in degrees of longitude and latitude to seven decimals, whatever the CRS of
 the raster. Without a CRS that has a place on the ground, coordinates are what they are.
@@ -10,7 +11,7 @@ the raster. Without a CRS that has a place on the ground, coordinates are what t
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from crispmap.errors import OutputError
 from crispmap.geo.degrees import to_degrees
+from crispmap.geo.read_back import check_vectors
 from crispmap.geo.vector_file import check_vector_name
 from crispmap.vectorize.ground import moved
 
@@ -63,7 +65,7 @@ def write_batches(path: Path, batches: Iterable[Batch], attributes: tuple[str, .
         crs: The coordinate reference system, or None.
 
     Raises:
-        OutputError: If the suffix names no format or the file cannot be written.
+        OutputError: If the suffix names no format or the file cannot be written as a whole.
     """
     check_format(path)
     if path.suffix.lower() in _PARQUET:
@@ -83,10 +85,8 @@ def _write_stream(path: Path, batches: Iterable[Batch], attributes: tuple[str, .
         crs, options = rasterio.CRS.from_epsg(4326), {"RFC7946": "YES"}
     geometry = pa.field("geometry", pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"})
     schema = pa.schema([geometry, *((name, pa.float64()) for name in attributes)])
-    failure = _Failure()
-    reader = pa.RecordBatchReader.from_batches(
-        schema, failure.caught(lambda: (_record(batch, schema) for batch in batches))
-    )
+    source = _Source(_record(batch, schema) for batch in batches)
+    reader = pa.RecordBatchReader.from_batches(schema, source.batches())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")  # rasters without a place are welcome
         try:
@@ -101,21 +101,32 @@ def _write_stream(path: Path, batches: Iterable[Batch], attributes: tuple[str, .
                 layer_options=options,
             )
         except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, RuntimeError) as error:
-            if failure.error is None:
+            if source.error is None:
                 raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
-    if failure.error is not None:
-        raise failure.error
+    if source.error is not None:
+        raise source.error
+    check_vectors(path, source.rows)
 
 
-class _Failure:
-    """What went wrong in Python under a writer in C, which can only say that something did."""
+class _Source:
+    """What a writer in C takes from Python.
 
-    def __init__(self) -> None:
+    Attributes:
+        rows: How many it has taken.
+        error: What went wrong in Python, of which the writer can only say that something did.
+    """
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self.rows = 0
         self.error: BaseException | None = None
 
-    def caught(self, batches: Callable[[], Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The batches, one after the other."""
         try:
-            yield from batches()
+            for batch in self._batches:
+                self.rows += batch.num_rows
+                yield batch
         except (Exception, KeyboardInterrupt) as error:
             self.error = error
             raise

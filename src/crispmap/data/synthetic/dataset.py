@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -19,7 +20,8 @@ from rasterio.errors import RasterioError
 
 from crispmap.data.synthetic.label_offset import check_label_offset, displace_labels
 from crispmap.data.synthetic.scene import CRS, Footprint, check_scene, render_scene
-from crispmap.errors import OutputError, SettingError
+from crispmap.errors import CrispmapError, OutputError, SettingError
+from crispmap.geo.read_back import check_raster, check_vectors
 from crispmap.progress import track
 from crispmap.whole import clear, whole_folder
 
@@ -60,6 +62,7 @@ def write_scenes(
     Raises:
         SettingError: If a number is out of range.
         OutputError: If a name has signs in it that names of vector files cannot have, or the disk is full.
+        CrispmapError: If a process that draws scenes is killed.
     """
     if scenes < 1:
         raise SettingError(f"scenes is {scenes}; give at least 1")
@@ -98,7 +101,13 @@ def _spread(write: Callable[[int], _Labels], scenes: int, workers: int | None) -
         yield from map(write, range(scenes))
         return
     with ProcessPoolExecutor(processes, get_context("spawn"), _follow_parent) as pool:
-        yield from pool.map(write, range(scenes))
+        try:
+            yield from pool.map(write, range(scenes))
+        except BrokenProcessPool as error:
+            raise CrispmapError(
+                f"one of {processes} processes that draw scenes was killed, likely for want of memory; give fewer "
+                "workers, or smaller scenes"
+            ) from error
 
 
 def _follow_parent() -> None:
@@ -138,6 +147,7 @@ def _write_raster(path: Path, bands: NDArray[np.uint8], transform: Affine) -> No
             raster.write(bands)
     except RasterioError as error:
         raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
+    check_raster(path)
 
 
 def _offset_columns(footprints: list[tuple[str, Footprint]]) -> dict[str, NDArray[Any]]:
@@ -175,3 +185,4 @@ def _write_footprints(
         raise OutputError(f"{path} cannot be written; is the disk full? ({error})") from error
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+    check_vectors(path, len(footprints))
