@@ -6,9 +6,10 @@ import re
 import pytest
 import torch
 
-from crispmap.callbacks import MetricsTable, WholeCheckpoints
+from crispmap.checkpoints import WholeCheckpoints
 from crispmap.errors import InputError, SettingError
 from crispmap.fit import fit
+from crispmap.loggers import MetricsTable
 from crispmap.settings import DataSettings, FitSettings, ModelSettings
 from crispmap.task import SegmentationTask
 

@@ -12,6 +12,7 @@ import torch
 
 from crispmap.cli import main
 from crispmap.fit import fit
+from crispmap.models import load_model
 from crispmap.run import unfinished
 from crispmap.settings import DataSettings, FitSettings, ModelSettings
 from crispmap.task import SegmentationTask
@@ -115,6 +116,46 @@ def test_other_settings_or_none_asked_begin_anew(settings, monkeypatch, seed, re
             fit(settings("run", steps=4, steps_per_epoch=2))
     fit(settings("run", seed=seed, steps=4, steps_per_epoch=2), resume=resume)
     assert [int(row["step"]) for row in logged(settings("run").out) if row["train/loss"]] == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def best_at_first(monkeypatch):
+    """Each validation is worse than the one before, so that the best checkpoint is of the first."""
+
+    def falling(task):
+        scores = {"val/boundary_f1": 0.5, "val/perimeter_ratio": 1.0}
+        task.log_dict({"val/iou": 1 / (1 + task.global_step)} | scores)
+
+    monkeypatch.setattr(SegmentationTask, "on_validation_epoch_end", falling)
+
+
+@pytest.mark.usefixtures("plain_network", "best_at_first")
+def test_a_run_that_was_moved_remembers_its_best_checkpoint(settings, monkeypatch):
+    whole = fit(settings("whole"))
+    assert whole.metrics["step"] == 3
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, "training_step")
+        with pytest.raises(Stopped):
+            fit(settings("here"), resume=True)
+    settings("here").out.rename(settings("there").out)
+    alike(fit(settings("there"), resume=True), whole)
+    assert not settings("here").out.exists()
+
+
+@pytest.mark.usefixtures("plain_network", "best_at_first")
+@pytest.mark.parametrize(("length", "left"), [(0, []), (-9, [0, 1, 2])])  # of the table: all is lost, or a validation
+def test_what_a_table_has_lost_does_not_keep_a_run_from_its_end(settings, monkeypatch, length, left):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4, "training_step")
+        with pytest.raises(Stopped):
+            fit(settings("run"), resume=True)
+    table = settings("run").out / "metrics.csv"
+    table.write_bytes(table.read_bytes()[:length])
+    result = fit(settings("run"), resume=True)
+    assert (result.metrics["step"], result.metrics["iou"]) == (3, pytest.approx(0.25))
+    assert load_model(result.run).spec.training["metrics"] == result.metrics
+    assert (result.run / "model.stac.json").exists()
+    assert [int(row["step"]) for row in logged(result.run) if row["train/loss"]] == [*left, 3, 4, 5, 6, 7]
 
 
 def test_killed_for_real_the_same_command_goes_on(settings, tmp_path, capsys):

@@ -14,11 +14,11 @@ SOURCE = Path(crispmap.__file__).parent
 LAYERS = [  # from the top; what stands in one layer may import each other, but not in a circle
     {"cli"},
     {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "vectorize", "export"},
-    {"report", "task", "callbacks", "loggers", "misregistration"},
-    {"data", "models", "pretrained"},
+    {"report", "task", "callbacks", "checkpoints", "loggers", "misregistration"},
+    {"data", "models", "model_spec", "pretrained"},
     {"losses", "metrics", "geo"},
     {"functional"},
-    {"class_paths", "errors", "input_file", "progress", "run", "settings", "whole"},
+    {"class_paths", "errors", "input_file", "progress", "run", "settings", "shortage", "whole"},
 ]
 HEAVY = {
     "geopandas",

@@ -1,8 +1,13 @@
 """The weight policy against its literal truth: one run, never stopped, that follows the weights that were chosen."""
 
 import csv
+import errno
 import json
+import os
+import re
+import sys
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,7 +19,8 @@ from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss
 from crispmap.models import load_model
 from crispmap.settings import DataSettings, FitSettings, ModelSettings, OptimSettings
 from crispmap.task import SegmentationTask
-from crispmap.weight_search.branches import one_by_one
+from crispmap.weight_search import __main__ as branch_process
+from crispmap.weight_search.branches import Job, one_by_one, side_by_side
 from crispmap.weight_search.plan import PolicySettings, Stage, make_plan, weighted
 from crispmap.weight_search.search import search_weight
 from crispmap.weight_search.tree import Branch, Tree
@@ -305,6 +311,48 @@ def test_side_by_side_it_ends_alike(settings, monkeypatch):
 def test_a_branch_that_fails_beside_others_says_why(settings):
     with pytest.raises(CrispmapError, match=r"branch 0-0\.0: .*nonsense"):
         search_weight(settings(model=ModelSettings(encoder="nonsense")), POLICY, devices=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (SettingError("a mistake\nin two lines"), "a mistake in two lines"),
+        (OSError(errno.ENOSPC, "No space left on device", "last.ckpt"), "the disk or a quota is full"),
+        (OSError(errno.EACCES, "Permission denied", "last.ckpt"), "Permission denied: 'last.ckpt'"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "give a smaller --data.batch_size"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_what_the_user_has_to_mend_of_a_branch_is_a_line(settings, monkeypatch, error, says):
+    monkeypatch.setattr(branch_process, "find_regions", Mock(side_effect=error))
+    line = branch_process.train(Job("1-0.2", settings(), None, 2, "iou"))
+    assert says in line
+    assert "\n" not in line
+
+
+def test_bugs_in_a_branch_are_raised(settings, monkeypatch):
+    monkeypatch.setattr(branch_process, "find_regions", Mock(side_effect=RuntimeError("shapes do not fit")))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        branch_process.train(Job("1-0.2", settings(), None, 2, "iou"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="scripts of the shell")
+@pytest.mark.parametrize(
+    ("script", "kind", "says"),
+    [
+        ("kill -9 $$", CrispmapError, "branch 0-0.0 was killed by signal 9"),
+        ("echo noise >&2; echo the disk is full; exit 2", CrispmapError, "branch 0-0.0: the disk is full"),
+        ("echo the disk is full; exit 120", CrispmapError, "branch 0-0.0: the disk is full"),  # its log could not end
+        ("echo a bug >&2; exit 1", RuntimeError, "ended with status 1 (a bug); see "),
+    ],
+)
+def test_how_a_branch_beside_others_ended_is_told(settings, monkeypatch, tmp_path, script, kind, says):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(kind, match=re.escape(says)):
+        list(side_by_side([Job("0-0.0", settings(), None, 2, "iou")], 2))
 
 
 @pytest.mark.usefixtures("plain_network")

@@ -1,26 +1,17 @@
-"""What watches a training run, and keeps what it leaves."""
+"""What watches a training run."""
 
-import io
 import logging
 import math
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from crispmap.errors import SettingError
 from crispmap.losses import BoundaryLoss, ConstantWeight, MixedLoss
 from crispmap.progress import progress_bar
-from crispmap.run import Row, write_metrics
-from crispmap.whole import whole_file
 
 log = logging.getLogger("crispmap")
 
@@ -65,56 +56,6 @@ class SavedLogs(Callback):
         """Writes it; checkpoints come after all other callbacks."""
         for logger in trainer.loggers:
             logger.save()
-
-
-class MetricsTable(Logger):
-    """Logs into one table, which is whole on disk at any moment: each validation writes it anew.
-
-    Args:
-        path: The CSV file.
-        rows: What earlier parts of the run logged.
-    """
-
-    def __init__(self, path: Path, rows: Sequence[Row]) -> None:
-        super().__init__()
-        self._path = path
-        self._rows = list(rows)
-
-    @property
-    def name(self) -> None:
-        """None: the table has a place of its own."""
-
-    @property
-    def version(self) -> None:
-        """None, likewise."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Takes in a row."""
-        self._rows.append({**metrics, "step": step})
-
-    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
-        """Does nothing: config.yaml has them."""
-
-    @rank_zero_only
-    def save(self) -> None:
-        """Writes the table."""
-        write_metrics(self._path, self._rows)
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all: the last good one outlives a full disk and a kill.
-
-    Lightning's own are written to the system's temporary folder first; from there to another disk they are copied, on
-    top of the one before.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes one."""
-        content = io.BytesIO()  # torch's own writer answers a full disk with words about its insides
-        torch.save(checkpoint, content)
-        with whole_file(path) as part:
-            part.write_bytes(content.getbuffer())
 
 
 class JaggednessGuard(Callback):

@@ -21,7 +21,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 from crispmap import __version__
-from crispmap.callbacks import JaggednessGuard, MetricsTable, ProgressLines, SavedLogs, WholeCheckpoints
+from crispmap.callbacks import JaggednessGuard, ProgressLines, SavedLogs
+from crispmap.checkpoints import WholeCheckpoints
 from crispmap.data.module import WindowDataModule
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
@@ -29,7 +30,7 @@ from crispmap.data.statistics import Statistics, measure
 from crispmap.errors import CrispmapError, SettingError, one_line
 from crispmap.export.stac import write_item
 from crispmap.export.stac_model import model_item
-from crispmap.loggers import build_loggers
+from crispmap.loggers import MetricsTable, build_loggers
 from crispmap.losses import BCELoss, BoundaryLoss, IoULoss, MixedLoss, RampWeight
 from crispmap.losses.distance import uses_distance
 from crispmap.models import ModelSpec, SegmentationModel, half_precision, load_model
@@ -166,12 +167,13 @@ def fit_regions(
     trainer = _trainer(settings, stop or settings.steps, [best, last], elsewhere, logged, done)
     with _errors_of_loaders_in_their_own_words():
         trainer.fit(task, datamodule=data, ckpt_path=start, weights_only=True)
-    if not best.best_model_path:
+    if not best.best_model_path or best.best_model_score is None:
         raise SettingError("training ended before its first validation; give it more time or --steps-per-epoch")
     if not writes:
         return FitResult(run, {})
     kept, kept_step = load_model(best.best_model_path), steps_done(Path(best.best_model_path))
-    metrics = next(row for row in validations(run) if row["step"] == kept_step)
+    known = {"step": float(kept_step), monitor: float(best.best_model_score)}  # where its row was torn or lost
+    metrics = next((row for row in validations(run) if row["step"] == kept_step), known)
     kept.spec = replace(spec, training=_provenance(settings, metrics))
     write_item(model_item(kept, run / MODEL_FILE, run), run / MODEL_ITEM_FILE)
     with whole_file(run / MODEL_FILE) as path:  # the last of all: where it is, a run has ended

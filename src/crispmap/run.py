@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from crispmap.errors import InputError
-from crispmap.input_file import read_yaml
+from crispmap.input_file import check_input_file, read_yaml
 from crispmap.settings import FitSettings
 from crispmap.whole import clear, whole_file
 
@@ -69,11 +69,7 @@ def last_checkpoint(settings: FitSettings) -> Path | None:
 
 def logged_before(run: Path, step: int) -> list[Row]:
     """What a run logged, in `write_metrics`, in its first so many steps; what came later will be logged again."""
-    path = run / METRICS_FILE
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if int(row["step"]) < step]
+    return [row for row in _rows(run) if int(row["step"]) < step]
 
 
 def write_metrics(path: Path, rows: Sequence[Row]) -> None:
@@ -86,10 +82,29 @@ def write_metrics(path: Path, rows: Sequence[Row]) -> None:
 
 def validations(run: Path) -> list[dict[str, float]]:
     """What a run logged at each validation: ``step`` (steps done) and the metrics, named without ``val/``."""
-    with (run / METRICS_FILE).open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["val/iou"]]
     return [
         {"step": float(row["step"]) + 1}
         | {name.removeprefix("val/"): float(value) for name, value in row.items() if name.startswith("val/")}
-        for row in rows
+        for row in _rows(run)
+        if row.get("val/iou")
     ]
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    """The table that `write_metrics` wrote; what of it is lost, or torn by a failing disk, is left out."""
+    path = run / METRICS_FILE
+    check_input_file(path)
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    table = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())  # a line without its end is torn
+    return [row for row in table if _is_whole(row)]
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether each of the columns is there, with a number in it or empty, and a step."""
+    try:
+        _ = int(row["step"]), [float(value) for value in row.values() if value != ""]
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True

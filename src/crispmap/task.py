@@ -71,13 +71,25 @@ class SegmentationTask(LightningModule):
         if isinstance(self.loss, MixedLoss):
             self.loss.set_progress(self.global_step / self.total_steps)
         maps = [batch["distance"]] if "distance" in batch and uses_distance(self.loss) else []
-        loss: Tensor = self.loss(self.model(batch["image"]), batch["label"].long(), *maps)
+        loss: Tensor = self.loss(self._logits(batch["image"]), batch["label"].long(), *maps)
         if not torch.isfinite(loss):
             raise SettingError(f"the loss became {loss.item()} at step {self.global_step}; lower --optim.learning_rate")
         self.log("train/loss", loss, prog_bar=True)
         if isinstance(self.loss, MixedLoss):
             self.log_dict({f"train/{name}": value for name, value in self.loss.parts.items()})
         return loss
+
+    def _logits(self, image: Tensor) -> Tensor:
+        try:
+            logits: Tensor = self.model(image)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # batch normalisation's words for a single one
+                raise
+            raise SettingError(
+                "a single window leaves this network one value a channel somewhere, which cannot be normalised; raise "
+                "--data.batch_size to 2 or more, or --data.window"
+            ) from error
+        return logits
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Hard masks against labels."""

@@ -1,6 +1,7 @@
 """`crispmap compare` through its real entry point, on imagery that is small and easy."""
 
 import json
+import os
 import re
 import shlex
 
@@ -98,11 +99,23 @@ def test_mistakes_are_one_line(tmp_path, data, capsys, more, says):
     assert not (tmp_path / "out").exists()
 
 
-def test_another_commands_page_is_left_alone(tmp_path, data, capsys):
-    page = tmp_path / "out" / "report.html"
-    page.parent.mkdir()
-    page.write_text("of crispmap demo")
-    assert main(["compare", *data, "--out", str(page.parent)]) == 2
-    assert "holds a report.html that is of no comparison" in capsys.readouterr().err
-    assert page.read_text() == "of crispmap demo"
-    assert list(page.parent.iterdir()) == [page]
+@pytest.mark.parametrize("name", ["report.html", "results.json"])
+@pytest.mark.parametrize("beside", [[], ["runs/bce_iou/model.pt", "runs/boundary/checkpoints/best.ckpt"]])
+def test_what_another_command_wrote_is_left_alone(tmp_path, data, capsys, name, beside):
+    out = tmp_path / "out"
+    for each in [name, *beside]:
+        (out / each).parent.mkdir(parents=True, exist_ok=True)
+        (out / each).write_text("of crispmap demo")
+    assert main(["compare", *data, "--out", str(out), *QUICK, "--losses", "bce", "--seeds", "1", "--steps", "1"]) == 2
+    assert f"holds a {name} that is of no comparison" in capsys.readouterr().err
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert sorted(files) == sorted(out / each for each in [name, *beside])
+    assert {path.read_text() for path in files} == {"of crispmap demo"}
+
+
+def test_a_pipe_for_the_record_of_a_run_is_not_waited_for(tmp_path, data, capsys):
+    folder = tmp_path / "out/runs/small/bce/seed0"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "run.json")
+    assert main(["compare", *data, "--out", str(tmp_path / "out"), "--networks", "small"]) == 2
+    assert "run.json is a pipe" in capsys.readouterr().err

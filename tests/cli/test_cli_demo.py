@@ -43,11 +43,22 @@ def test_the_quick_demo_goes_all_the_way(tmp_path):
     assert "https://" not in page
 
 
-def test_an_older_demo_stays_unless_told(tmp_path, capsys):
-    (tmp_path / "report.html").write_text("older")
-    assert main(["demo", "--out", str(tmp_path)]) == 2
+@pytest.mark.parametrize("name", ["report.html", "runs/first/model.pt", "train/images/town.tif", "results.json"])
+def test_what_is_there_stays_unless_told(tmp_path, capsys, monkeypatch, name):
+    """An older demo, an unfinished one, or someone's work in folders of the same names."""
+    monkeypatch.setattr("crispmap.demo.write_scenes", lambda folder, *_: (folder / "made").mkdir(parents=True))
+    monkeypatch.setattr("crispmap.demo.fit", lambda _: pytest.fail("interrupted", pytrace=False))
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("precious")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["demo", "--quick", "--out", str(tmp_path)]) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert (tmp_path / "report.html").read_text() == "older"
+    assert (tmp_path / name).read_text() == "precious"
+    with pytest.raises(pytest.fail.Exception, match="interrupted"):
+        main(["demo", "--quick", "--out", str(tmp_path), "--overwrite"])
+    assert not (tmp_path / name).exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert main(["demo", "--quick", "--out", str(tmp_path)]) == 2
 
 
 @pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--steps", "3"]])

@@ -1,6 +1,7 @@
 """`crispmap fit` through its real entry point, on imagery that is small and easy."""
 
 import csv
+import shlex
 import subprocess
 import sys
 
@@ -152,11 +153,47 @@ def test_a_loss_from_flags(flags):
     assert build_loss(loss).theta == 7
 
 
-def test_parts_of_a_mixture_from_flags():
-    part = ["--loss.boundary.class_path", "crispmap.BoundaryLoss", "--loss.boundary.init_args.theta", "9"]
-    flags = ["--loss", "crispmap.MixedLoss", "--loss.weight", "0.3", *part]
-    loss = build_loss(build_parser().parse_args(["--images", "i", "--labels", "l", "--out", "o", *flags]).loss)
+def loss_of(*flags):
+    return build_loss(build_parser().parse_args(["--images", "i", "--labels", "l", "--out", "o", *flags]).loss)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ["--loss.boundary.class_path", "crispmap.BoundaryLoss", "--loss.boundary.init_args.theta", "9"],
+        ["--loss.boundary.class_path", "crispmap.BoundaryLoss", "--loss.boundary.theta", "9"],
+        ["--loss.boundary", "crispmap.BoundaryLoss", "--loss.boundary.init_args.theta", "9"],
+        ["--loss.boundary", "crispmap.BoundaryLoss", "--loss.boundary.theta", "9"],
+        ["--loss.init_args.boundary=crispmap.BoundaryLoss", "--loss.init_args.boundary.init_args.theta=9"],
+        ["--loss.boundary", '{"class_path": "crispmap.BoundaryLoss"}', "--loss.boundary.theta", "9"],
+    ],
+)
+def test_parts_of_a_mixture_from_flags(part):
+    loss = loss_of("--loss", "crispmap.MixedLoss", "--loss.weight", "0.3", *part)
     assert (loss.weight, loss.boundary.theta) == (0.3, 9)
+
+
+def test_the_example_changes_only_the_tolerance_of_the_default(capsys):
+    assert main(["fit", "--help"]) == 0
+    example = capsys.readouterr().out.partition("example:")[2].replace("\\\n", " ")
+    (line,) = [line for line in example.splitlines() if "--loss" in line]
+    loss = loss_of(*shlex.split(line[line.index("--loss") :]))
+    assert loss.boundary.theta == 9
+    loss.boundary.theta = build_loss(None).boundary.theta
+    assert repr(loss) == repr(build_loss(None))
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--loss.weight", "0.3", "--loss.weight.to", "0.5"], "--loss.weight.to sets a part of 0.3, which has none"),
+        (["--loss.boundary.theta", "9", "--loss.boundary", "crispmap.BoundaryLoss"], "--loss.boundary would replace"),
+        (["--loss.theta", "9", "--loss.init_args", "{}"], "--loss.init_args would replace"),
+        (["--loss.region", "crispmap.IoULoss", "--loss.region.theta", "9"], "--loss cannot be made"),
+    ],
+)
+def test_flags_of_a_loss_that_do_not_go_together(refused, flags, says):
+    refused("--loss", "crispmap.MixedLoss", *flags, says=says)
 
 
 def test_losses_of_others_that_know_ignored_pixels(fit):
@@ -166,13 +203,17 @@ def test_losses_of_others_that_know_ignored_pixels(fit):
     )
 
 
-def test_vectors_as_labels_and_a_single_image(tmp_path, write_raster, fit):
+@pytest.mark.usefixtures("plain_network")
+@pytest.mark.parametrize("name", ["f.geojson", "f.fgb", "f.parquet"])
+def test_vectors_as_labels_and_a_single_image(tmp_path, write_raster, fit, name):
     write_raster(tmp_path / "one.tif", np.random.default_rng(0).integers(1, 99, (1, 128, 64)).astype("uint16"))
     squares = [
         box(500_000 + x, 4_999_998 - y, 500_003 + x, 5_000_001 - y) for x in (5, 15, 25) for y in (5, 20, 40, 60)
     ]
-    gpd.GeoDataFrame(geometry=squares, crs="EPSG:32633").to_crs(4326).to_file(tmp_path / "f.geojson")
-    data = ["--images", str(tmp_path / "one.tif"), "--labels", str(tmp_path / "f.geojson")]
+    frame = gpd.GeoDataFrame(geometry=squares, crs="EPSG:32633").to_crs(4326)
+    write = frame.to_parquet if name.endswith(".parquet") else frame.to_file
+    write(tmp_path / name)
+    data = ["--images", str(tmp_path / "one.tif"), "--labels", str(tmp_path / name)]
     assert fit("--data.val-share", 0.4, data=data) == 0
     spec = load_model(tmp_path / "run").spec
     assert (spec.bands, spec.dtype) == (1, "uint16")
@@ -212,7 +253,14 @@ def test_a_run_is_logged_elsewhere_too(fit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("logger", "says"), [("PaperLogger", "has no PaperLogger; there are CSVLogger,"), ("CSVLogger", "cannot be made: ")]
+    ("logger", "says"),
+    [
+        ("PaperLogger", "has no PaperLogger; there are CSVLogger,"),
+        ("CSVLogger", "cannot be made: "),
+        ("true", "--trainer.logger is True; give a name"),
+        ("[CSVLogger]", "is ['CSVLogger']; give a name"),
+        ("7", "is 7; give a name"),
+    ],
 )
 def test_loggers_that_cannot_be(fit, tmp_path, capsys, logger, says):
     assert fit("--trainer.logger", logger) == 2
@@ -296,6 +344,10 @@ class TestBadInput:
             '{"class_path": "segmentation_models_pytorch.losses.MCCLoss"}',
             says="has no ignore_index",
         )
+
+    def test_too_little_to_normalise_by(self, fit, capsys):
+        assert fit("--data.batch-size", 1) == 2
+        assert "raise --data.batch_size to 2 or more, or --data.window" in capsys.readouterr().err
 
     def test_a_start_that_is_no_model(self, refused, tmp_path):
         (tmp_path / "model.pt").write_text("no model")

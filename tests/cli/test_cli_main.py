@@ -1,5 +1,6 @@
 """The program itself: its overview, its commands, and how mistakes leave it."""
 
+import logging
 import subprocess
 import sys
 
@@ -47,6 +48,15 @@ def test_a_bug_is_not_hidden(monkeypatch):
     monkeypatch.setattr("crispmap.cli.synthesize.build_parser", broken)
     with pytest.raises(ZeroDivisionError):
         main(["synthesize"])
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text(tmp_path, capsys):
+    assert main(["vectorize", str(tmp_path / "\x1b[2J\x07\x9bé\u202e.tif"), "-o", "a.gpkg"]) == 2
+    shown = capsys.readouterr().err
+    assert r"\x1b[2J\x07\x9bé\u202e.tif" in shown
+    assert shown.removesuffix("\n").isprintable()
+    logging.getLogger("crispmap").warning("of %s:\n%s", "\x1b]0;owned\x07", "a tab\tand more")
+    assert capsys.readouterr().err == "of \\x1b]0;owned\\x07:\na tab\\tand more\n"
 
 
 def test_a_full_disk_is_the_users_to_mend(monkeypatch, capsys):

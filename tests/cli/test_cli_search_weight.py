@@ -62,7 +62,10 @@ def test_killed_and_started_again_it_ends_alike(command, tmp_path, capsys):
     assert main(command("run")) == 0
     assert (run / "search.json").read_bytes() == before  # there was nothing left to do
     assert main(["predict", str(run), str(tmp_path / "images" / "0.tif"), "-o", str(tmp_path / "maps")]) == 0
-    assert (tmp_path / "maps" / "0_mask.tif").exists()
+    item, model = (json.loads((tmp_path / name).read_text()) for name in ("maps/0.stac.json", "run/model.stac.json"))
+    links = {link["rel"]: link["href"] for link in item["links"]}
+    assert (tmp_path / "maps" / links["derived_from"]).resolve() == run / "model.stac.json"
+    assert model["assets"]["weights"]["href"] == "model.pt"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 import crispmap.compare.comparing as comparing
 import crispmap.compare.runner as runner
@@ -24,6 +23,7 @@ from crispmap.errors import InputError, SettingError
 from crispmap.models import ModelSpec, SegmentationModel
 from crispmap.settings import DataSettings, FitSettings, ModelSettings
 from crispmap.task import SegmentationTask
+from crispmap.whole import clear, whole_file
 
 ENCODER = "timm-mobilenetv3_small_minimal_100"
 CHANNELS = (8, 8, 8, 8, 8)
@@ -55,7 +55,6 @@ class FakeTraining:
         self.made: list[tuple[str, int]] = []
         self.broken: str | None = None
         self.ends_at: int | None = None
-        self.writes_model = False
 
     def __call__(self, settings: FitSettings) -> None:
         loss = settings.out.parent.name
@@ -73,9 +72,6 @@ class FakeTraining:
             table = csv.writer(file)
             table.writerow(["step", "val/iou", "val/boundary_f1", "val/perimeter_ratio"])
             table.writerows([[0, 0.1, 0.2, 2.0], [1, 0.2, 0.3, 1.5]])
-        if self.writes_model:
-            (settings.out / "config.yaml").write_text(yaml.safe_dump(settings.plain()))
-            SegmentationModel(spec).save(settings.out / "model.pt")
 
 
 @pytest.fixture
@@ -142,30 +138,41 @@ class TestResuming:
         compare(plan, train=train)
         assert train.made == [("bce", 0), ("surface", 0), ("surface", 0), ("bce", 1), ("surface", 1)]
 
-    @pytest.mark.parametrize("file", ["last.pt", "run.json", "counts.json"])
-    def test_what_was_trained_to_its_end_is_not_trained_again(self, plan, train, monkeypatch, file):
-        """Whatever file it was stopped at that a run is written down by."""
-        train.writes_model = True
-        plan = replace(plan, seeds=1)
-        tiles = tiles_of(find_regions(plan.settings(plan.runs()[0]))[1])
-        write = runner.whole_file
+    @pytest.mark.parametrize(
+        ("file", "lost", "trained"),
+        [
+            ("last.pt", "", [0, 1]),
+            ("run.json", "", [0, 1]),
+            ("counts.json", "", [0, 1]),
+            ("last.pt", "metrics.csv", [0, 1, 0, 1]),
+        ],
+    )
+    def test_what_was_trained_to_its_end_is_not_trained_again(self, plan, monkeypatch, file, lost, trained):
+        """Whatever file it was stopped at that a run is written down by; unless its curves are lost.
+
+        It is trained for real: by what `fit` leaves a run is known to have ended.
+        """
+        steps: list[int] = []
+        step = SegmentationTask.training_step
+        monkeypatch.setattr(SegmentationTask, "training_step", lambda *a: (steps.append(a[0].global_step), step(*a))[1])
+        monkeypatch.setattr(comparing, "write_comparison_page", lambda *_: None)
+        plan = replace(plan, losses="bce", seeds=1)
 
         def stopped(path: Path):
             if path.name == file:
                 raise KeyboardInterrupt
-            return write(path)
+            return whole_file(path)
 
         monkeypatch.setattr(runner, "whole_file", stopped)
         with pytest.raises(KeyboardInterrupt):
-            carry_out(plan, tiles, train)
-        monkeypatch.setattr(runner, "whole_file", write)
-        carry_out(plan, tiles, train)
-        assert train.made == [("bce", 0), ("surface", 0)]
+            compare(plan)
+        monkeypatch.setattr(runner, "whole_file", whole_file)
+        clear(plan.runs()[0].folder, [lost] if lost else [])
+        found = compare(plan)
+        assert steps == trained
         assert not list(plan.out.rglob("checkpoints"))
-        undisturbed = replace(plan, out=plan.out.parent / "undisturbed")
-        carry_out(undisturbed, tiles, train)
-        for found, expected in zip(plan.runs(), undisturbed.runs(), strict=True):
-            np.testing.assert_equal(counts_of(found), counts_of(expected))
+        undisturbed = compare(replace(plan, out=plan.out.parent / "undisturbed"))
+        np.testing.assert_equal(found.counts, undisturbed.counts)
 
     def test_what_a_failing_disk_has_torn_is_made_again(self, plan, train):
         plan = replace(plan, seeds=1)
@@ -175,6 +182,40 @@ class TestResuming:
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         assert compare(plan, train=train).differences == undisturbed.differences
         assert train.made == [("bce", 0), ("surface", 0), ("bce", 0)]
+
+    @pytest.mark.parametrize(
+        ("file", "content", "made"),
+        [
+            ("run.json", {"evil": 1}, 2),
+            ("run.json", {"settings": 5, "finished": True}, 2),
+            ("run.json", {"settings": {}, "finished": True, "curves": [3]}, 2),
+            ("counts.json", {"tiles": ["s0", "s1"], "counts": 5}, 1),
+            ("counts.json", {"tiles": ["s0", "s1"], "counts": {"hits": ["many", {}]}}, 1),
+        ],
+    )
+    def test_what_another_wrote_is_made_again(self, plan, train, file, content, made):
+        plan = replace(plan, losses="bce", seeds=1)
+        (run,) = plan.runs()
+        tiles = tiles_of(find_regions(plan.settings(run))[1])
+        carry_out(plan, tiles, train)
+        undisturbed = counts_of(run)
+        (run.folder / file).write_text(json.dumps(content))
+        carry_out(plan, tiles, train)
+        np.testing.assert_equal(counts_of(run), undisturbed)
+        assert len(train.made) == made
+
+    def test_a_table_that_lost_rows_costs_no_more_than_these(self, plan, train):
+        plan = replace(plan, losses="bce")
+        compare(plan, train=train)
+        path = plan.runs()[0].folder / "run.json"
+        state = json.loads(path.read_text())
+        state |= {"steps": state["steps"][:1], "curves": {key: row[:1] for key, row in state["curves"].items()}}
+        path.write_text(json.dumps(state))
+        (plan.out / "cost.json").write_text('{"bce": {"price": 7}}')  # of another's, at that
+        compare(plan, train=train)
+        written = json.loads((plan.out / "results.json").read_text())["methods"][0]
+        assert {seed: curve["iou"] for seed, curve in written["curves"].items()} == {"0": [0.1], "1": [0.1, 0.2]}
+        assert written["loss_alone"]["ms"] > 0
 
     def test_other_settings_in_the_same_folder_are_refused(self, plan, train, monkeypatch):
         compare(plan, train=train)
@@ -186,6 +227,15 @@ class TestResuming:
         monkeypatch.chdir(plan.images.parent)
         check_older(replace(plan, images=Path("images"), val_images=Path("masks/../images")))
         check_older(replace(plan, data=replace(plan.data, workers=3)))  # which changes nothing
+
+    def test_a_run_of_a_setting_that_is_not_known_is_refused(self, plan, train):
+        plan = replace(plan, losses="bce", seeds=1)
+        carry_out(plan, tiles_of(find_regions(plan.settings(plan.runs()[0]))[1]), train)
+        path = plan.runs()[0].folder / "run.json"
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps(state | {"settings": state["settings"] | {"later": 1}}))
+        with pytest.raises(SettingError, match="with later 1, but None is asked for"):
+            check_older(plan)
 
     def test_other_tiles_are_counted_anew_without_training(self, plan, train):
         compare(plan, train=train)

@@ -24,6 +24,7 @@ from crispmap.export.stac import write_item
 from crispmap.export.stac_model import model_item, model_name
 from crispmap.export.stac_prediction import prediction_item
 from crispmap.geo.raster import Raster
+from crispmap.models import fingerprint
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -57,7 +58,8 @@ def of_model(tiny, tiny_run):
 def test_a_model_is_a_valid_item(tiny, of_model, validate):
     item = validate(of_model)
     mlm = MLMExtension.ext(item)
-    assert mlm.mlm_name == item.id == "crispmap-Unet-tu-resnet10t"
+    assert mlm.mlm_name == "crispmap-Unet-tu-resnet10t"
+    assert item.id == f"{mlm.mlm_name}-{fingerprint(tiny)[:8]}"  # other weights are another item
     assert (mlm.architecture, mlm.framework, mlm.framework_version) == ("Unet", "PyTorch", "2.6.0")
     assert mlm.total_parameters == sum(p.numel() for p in tiny.parameters())
     assert (mlm.pretrained, mlm.pretrained_source) == (False, None)

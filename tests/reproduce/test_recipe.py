@@ -93,6 +93,13 @@ def test_single_numbers_of_scenes_are_replaced():
     assert found == usual | {"train": usual["train"] | {"scenes": 3}}
 
 
+def test_losses_by_class_path_stay_names(tmp_path):
+    loss = {"class_path": "crispmap.BoundaryLoss", "init_args": {"theta": 9}}
+    made = plans("synthetic", tmp_path, changes={"losses": {"mine": loss, "bce": "bce"}})
+    assert made["exact"].loss_map["mine"].loss == loss
+    assert made["offset"].loss_map["bce"].loss == "crispmap.BCELoss"
+
+
 def test_planning_loads_no_torch():
     code = "import sys; import crispmap.cli.reproduce; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

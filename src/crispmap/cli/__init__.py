@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any
 
 from crispmap import __version__
-from crispmap.cli._shortage import shortage
-from crispmap.errors import CrispmapError, one_line
+from crispmap.errors import CrispmapError, one_line, printable
+from crispmap.shortage import shortage
 
 COMMANDS = {
     "synthesize": "make synthetic aerial scenes with exact masks and footprints",
@@ -103,7 +103,7 @@ class _StderrHandler(logging.Handler):
     """Prints to whatever standard error is at the moment, so that lines go above a progress bar, not through it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        print("\n".join(map(printable, self.format(record).splitlines())), file=sys.stderr)
 
 
 def _log_to_stderr() -> None:

@@ -26,7 +26,7 @@ def build_parser() -> CommandParser:
         _EXAMPLE,
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="folder that `crispmap fit` or `crispmap export` wrote, its model.pt, or a checkpoint")
+    add("run", metavar="RUN", help="folder that `crispmap fit` or `export` wrote, its model.pt, or a checkpoint")
     add(
         "-o",
         "--out",

@@ -18,8 +18,12 @@ crispmap fit --images ortho/ --labels buildings.gpkg --out runs/first
 crispmap fit --images ortho/ --labels buildings.gpkg --out runs/vgg --network unet-vgg16 --model.weights imagenet
 crispmap fit --dataset inria --images AerialImageDataset/ --out runs/inria
 crispmap fit --config runs/first/config.yaml --model.encoder resnet34 --out runs/second
-crispmap fit --images ortho/ --labels masks/ --out runs/boundary --loss crispmap.BoundaryLoss --loss.theta 7
+crispmap fit --images ortho/ --labels masks/ --out runs/theta --loss crispmap.MixedLoss \\
+    --loss.boundary crispmap.BoundaryLoss --loss.boundary.theta 9 --loss.boundary.reduction batch \\
+    --loss.weight crispmap.RampWeight
 """
+
+_CLASS = ("class_path", "init_args")  # the keys of a class that settings name
 
 
 class FitParser(CommandParser):
@@ -84,7 +88,14 @@ def name_network(args: Sequence[str]) -> list[str]:
 
 
 def gather_loss(args: Sequence[str]) -> list[str]:
-    """Turns ``--loss CLASS --loss.NAME VALUE`` into one ``--loss`` with a class path and init_args, in JSON."""
+    """Turns ``--loss CLASS --loss.NAME VALUE`` into one ``--loss`` with a class path and init_args, in JSON.
+
+    Arguments may be classes with arguments of their own: ``--loss.NAME CLASS --loss.NAME.NAME VALUE``.
+
+    Raises:
+        InputError: If a value is no YAML.
+        SettingError: If a flag sets a part of what has none, or replaces what the flags before it have set parts of.
+    """
     rest: list[str] = []
     loss: dict[str, Any] = {}
     arguments = iter(args)
@@ -97,15 +108,25 @@ def gather_loss(args: Sequence[str]) -> list[str]:
         value = parse_yaml(text if equals else next(arguments, ""), flag)
         if not names:
             loss |= value if isinstance(value, dict) else {"class_path": value}
-        elif names[0] in ("class_path", "init_args") and len(names) == 1:
-            loss[names[0]] = value
         else:
-            *outer, last = names[1:] if names[0] == "init_args" else names
-            place = loss.setdefault("init_args", {})
-            for name in outer:
-                place = place.setdefault(name, {})
-            place[last] = value
+            _set(loss, names if names[0] in _CLASS else ["init_args", *names], value, flag)
     return [*rest, f"--loss={json.dumps(loss)}"] if loss else rest
+
+
+def _set(place: dict[str, Any], names: Sequence[str], value: Any, flag: str) -> None:
+    """Sets what a flag names, at any depth; of a class, which may be its path alone so far, an argument."""
+    name, *inner = names if "class_path" not in place or names[0] in _CLASS else ["init_args", *names]
+    part = place.get(name)
+    if inner:
+        part = {} if part is None else {"class_path": part} if isinstance(part, str) else part
+        if not isinstance(part, dict):
+            raise SettingError(f"{flag} sets a part of {part!r}, which has none")
+        place[name] = part
+        _set(part, inner, value, flag)
+    elif isinstance(part, dict):
+        raise SettingError(f"{flag} would replace what other flags have set parts of; give it before them")
+    else:
+        place[name] = value
 
 
 def fit_settings(given: dict[str, Any]) -> FitSettings:

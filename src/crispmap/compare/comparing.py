@@ -3,8 +3,9 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from crispmap.compare.cost import Cost, loss_costs
 from crispmap.compare.gallery import contested_windows
@@ -12,7 +13,16 @@ from crispmap.compare.measure import tiles_of
 from crispmap.compare.page import page_of
 from crispmap.compare.plan import Plan, Run
 from crispmap.compare.results import Comparison, gather, write_json, write_markdown
-from crispmap.compare.runner import Train, carry_out, check_older, counts_of, model_of, state_of, written_down
+from crispmap.compare.runner import (
+    COST_FILE,
+    Train,
+    carry_out,
+    check_older,
+    counts_of,
+    model_of,
+    state_of,
+    written_down,
+)
 from crispmap.data.regions import find_regions
 from crispmap.data.scene import Region
 from crispmap.errors import SettingError
@@ -22,8 +32,6 @@ from crispmap.settings import FitSettings
 from crispmap.whole import whole_file
 
 log = logging.getLogger("crispmap")
-
-COST_FILE = "cost.json"
 
 Ground = tuple[Sequence[Region], Sequence[Region]]
 
@@ -71,9 +79,7 @@ def compare(
 
 
 def _train(settings: FitSettings, ground: Ground) -> None:
-    """Trains on one device: by itself, Lightning would take all that there are, and the processes for them."""
-    one = replace(settings, trainer={"devices": 1} | settings.trainer)
-    fit_regions(one, list(ground[0]), list(ground[1]), resume=True)
+    fit_regions(settings, list(ground[0]), list(ground[1]), resume=True)
 
 
 def _check_losses(plan: Plan) -> None:
@@ -91,10 +97,18 @@ def _shown_seed(done: Sequence[Run]) -> int:
     return max(dict.fromkeys(seeds), key=seeds.count)
 
 
+def _known_costs(path: Path) -> dict[str, Cost]:
+    """Those of the last time; none where the file is missing, torn, or another's."""
+    try:
+        return {name: Cost(**cost) for name, cost in written_down(path).items()}
+    except TypeError:
+        return {}
+
+
 def _costs(plan: Plan, done: Sequence[Run], learn: Sequence[Region]) -> dict[str, Cost]:
     """Of each loss with a finished run: measured together, or as they were the last time, if all are there."""
     path, losses = plan.out / COST_FILE, {run.method.loss_name: run.method.loss for run in done}
-    known = {name: Cost(**cost) for name, cost in written_down(path).items()}
+    known = _known_costs(path)
     if not set(losses) <= set(known):
         log.info("measuring the cost of the losses")
         data = plan.data

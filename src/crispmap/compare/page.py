@@ -202,9 +202,10 @@ def _charts(comparison: Comparison) -> list[Chart]:
 
 
 def _curve(method: Method, states: Sequence[State], key: str) -> Curve:
-    """The mean over seeds, which are all validated at the same steps."""
-    values = np.array([(state.curves or {})[key] for state in states], np.float64)
-    return Curve(method.name, list(states[0].steps), values.mean(axis=0).tolist())
+    """The mean over seeds at the steps that are known of all of them: a failing disk may have torn a run's table."""
+    curves = [dict(zip(state.steps, (state.curves or {}).get(key, ()), strict=False)) for state in states]
+    steps = [step for step in curves[0] if all(step in curve for curve in curves)]
+    return Curve(method.name, steps, [float(np.mean([curve[step] for curve in curves])) for step in steps])
 
 
 def _notes(comparison: Comparison) -> list[str]:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from crispmap.compare.measure import Counts, Tile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import OutputError, SettingError, one_line
 from crispmap.fit import steps_done
+from crispmap.input_file import check_input_file
 from crispmap.models import SegmentationModel, load_model
 from crispmap.run import CHECKPOINTS, ended, essence, validations
 from crispmap.settings import FitSettings
@@ -30,6 +32,8 @@ Train = Callable[[FitSettings], Any]
 STATE_FILE = "run.json"
 COUNTS_FILE = "counts.json"
 WEIGHTS_FILE = "last.pt"
+COST_FILE = "cost.json"
+OUTPUTS = ("report.html", "results.json", "results.md", COST_FILE)  # beside runs/
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,40 @@ class State:
     trace: str = ""
 
 
+_NUMBER = (int, float)
+_KINDS: dict[str, type | tuple[type, ...]] = {  # of what a `State` holds, for run.json may be anyone's
+    "settings": dict,
+    "finished": bool,
+    "seconds": _NUMBER,
+    "step_ms": (*_NUMBER, NoneType),
+    "steps": list,
+    "curves": (dict, NoneType),
+    "error": str,
+    "trace": str,
+}
+
+
 def state_of(run: Run) -> State | None:
     """What is known of a run; None if it has not ended yet."""
-    found = written_down(run.folder / STATE_FILE)
-    return State(**found) if found else None
+    try:
+        state = State(**written_down(run.folder / STATE_FILE))
+    except TypeError:  # nothing is written down, or other things
+        return None
+    return state if all(isinstance(getattr(state, name), kind) for name, kind in _KINDS.items()) else None
 
 
 def written_down(path: Path) -> dict[str, Any]:
-    """What a file of a comparison holds; nothing if it is missing, or torn by a failing disk: then it is made again."""
+    """What a file of a comparison holds; nothing if it is missing, or torn by a failing disk: then it is made again.
+
+    Raises:
+        InputError: If it is a pipe, whose end may never come, or the like.
+    """
+    check_input_file(path)
     if not path.exists():
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -78,17 +103,19 @@ def check_older(plan: Plan) -> None:
     """Checks that what is in the plan's folder is its own: a comparison's, and its runs made as the plan says.
 
     Raises:
-        OutputError: If the page there is another command's.
+        OutputError: If what is there is another command's.
         SettingError: If a finished run was made with other settings.
     """
-    if (plan.out / "report.html").exists() and not (plan.out / "runs").is_dir():
-        raise OutputError(f"{plan.out} holds a report.html that is of no comparison; give another --out")
+    taken = [name for name in OUTPUTS if (plan.out / name).exists()]
+    if taken and not any(plan.out.glob("runs/*/*/seed*")):  # a demo has runs/, too
+        raise OutputError(f"{plan.out} holds a {taken[0]} that is of no comparison; give another --out")
     for run in plan.runs():
         state, wanted = state_of(run), _essence(plan.settings(run))
         if state is not None and state.finished and state.settings != wanted:
-            key = next(key for key in wanted if state.settings.get(key) != wanted[key])
+            there = state.settings
+            key = next(key for key in wanted | there if there.get(key) != wanted.get(key))
             raise SettingError(
-                f"{run.folder} holds a finished run with {key} {state.settings.get(key)}, but {wanted[key]} is asked "
+                f"{run.folder} holds a finished run with {key} {there.get(key)}, but {wanted.get(key)} is asked "
                 "for; runs of one comparison have the same settings: give them, or another --out"
             )
 
@@ -117,7 +144,7 @@ def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train) -> None:
             if run in waiting:
                 _train(plan, run, train)
             clear(run.folder, [CHECKPOINTS])  # the last weights are kept, and by now the run is written down
-            if _names(run) != [tile.name for tile in tiles]:
+            if counts_of(run) is None or _names(run) != [tile.name for tile in tiles]:
                 _count(run, tiles)
         except Exception as error:  # whatever one run dies of, the others can do without it
             _fail(plan, run, error)
@@ -133,12 +160,14 @@ def _finished(run: Run) -> bool:
 
 def _train(plan: Plan, run: Run, train: Train) -> None:
     """Trains and keeps the last weights, so that nothing is chosen on the ground that is reported."""
-    settings = plan.settings(run)
+    given = plan.settings(run)
+    # On one device: by itself, Lightning would take all that there are, and the processes for them.
+    settings = replace(given, trainer={"devices": 1} | given.trainer)
     clear(run.folder, [STATE_FILE, COUNTS_FILE, WEIGHTS_FILE])
     checkpoint = run.folder / CHECKPOINTS / "last.ckpt"
     start = time.perf_counter()
     with step_ends() as ends:
-        if not (ended(settings) and checkpoint.exists() and steps_done(checkpoint) == plan.steps):
+        if not _trained(settings, checkpoint):
             train(settings)  # else a call before this one was stopped before it had written the run down
     seconds = time.perf_counter() - start
     if (done := steps_done(checkpoint)) != plan.steps:
@@ -148,7 +177,13 @@ def _train(plan: Plan, run: Run, train: Train) -> None:
     rows = validations(run.folder)
     curves = {key: [row[key] for row in rows] for key in rows[0] if key != "step"}
     steps = [row["step"] for row in rows]
-    _write(run.folder / STATE_FILE, asdict(State(_essence(settings), True, seconds, median_step(ends), steps, curves)))
+    _write(run.folder / STATE_FILE, asdict(State(_essence(given), True, seconds, median_step(ends), steps, curves)))
+
+
+def _trained(settings: FitSettings, checkpoint: Path) -> bool:
+    """Whether the run is there with all of its steps, and with its learning curves."""
+    whole = ended(settings) and checkpoint.exists() and steps_done(checkpoint) == settings.steps
+    return whole and bool(validations(settings.out))
 
 
 def _count(run: Run, tiles: Sequence[Tile]) -> None:
@@ -174,9 +209,12 @@ def _fail(plan: Plan, run: Run, error: Exception) -> None:
 def counts_of(run: Run) -> Counts | None:
     """The counts of a finished run, (tiles,) by name; None if there are none."""
     state, found = state_of(run), written_down(run.folder / COUNTS_FILE).get("counts")
-    if state is None or not state.finished or found is None:
+    if state is None or not state.finished or not isinstance(found, dict):
         return None
-    return {key: np.array(values, np.float64) for key, values in found.items()}
+    try:
+        return {key: np.array(values, np.float64) for key, values in found.items()}
+    except (TypeError, ValueError):
+        return None
 
 
 def _names(run: Run) -> list[str]:

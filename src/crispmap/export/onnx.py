@@ -204,7 +204,7 @@ def _same_padding_of_whole_strides() -> Iterator[None]:
     """
     from timm.layers import padding
 
-    def of_whole_strides(_: int, kernel_size: int, stride: int, dilation: int) -> int:
+    def of_whole_strides(x: int, kernel_size: int, stride: int, dilation: int) -> Any:
         return max((kernel_size - 1) * dilation + 1 - stride, 0)
 
     before = padding.get_same_padding

@@ -6,7 +6,7 @@ from typing import Any
 
 from crispmap.errors import SettingError
 from crispmap.export.stac import ANY_TIME, Json, beside, extension, item
-from crispmap.models import ModelSpec, SegmentationModel
+from crispmap.models import ModelSpec, SegmentationModel, fingerprint
 
 _MLM = extension("mlm", "1.4.0")
 _TASKS = ["semantic-segmentation"]
@@ -30,9 +30,10 @@ def model_item(model: SegmentationModel, weights: str | Path, folder: str | Path
     """Describes a model.
 
     *Convention.* Where and when a model holds good is not known, so the item covers the whole world and all time, as
-    the extension advises. Bands have their numbers for names. The input is that of the weights: values of the image
-    files, unscaled, since normalisation is inside the network (of an ONNX file: divided by 255). Validation metrics
-    stand under ``crispmap:validation``, for the extension has no place for them.
+    the extension advises. The id ends with a hash of the weights, for ids are unique in a collection. Bands have their
+    numbers for names. The input is that of the weights: values of the image files, unscaled, since normalisation is
+    inside the network (of an ONNX file: divided by 255). Validation metrics stand under ``crispmap:validation``, for
+    the extension has no place for them.
 
     Args:
         model: What is described.
@@ -58,7 +59,7 @@ def model_item(model: SegmentationModel, weights: str | Path, folder: str | Path
     west, south, east, north = _WORLD
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     return item(
-        model_name(spec),
+        f"{model_name(spec)}-{fingerprint(model)[:8]}",
         {"type": "Polygon", "coordinates": [ring]},
         _WORLD,
         {**ANY_TIME, **_properties(model, is_onnx)},

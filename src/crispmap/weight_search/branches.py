@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ def side_by_side(jobs: Sequence[Job], devices: int) -> Iterator[tuple[Job, float
 
     Raises:
         SettingError: If there are fewer GPUs than asked for.
-        CrispmapError: If a branch ends with one.
-        RuntimeError: If a branch ends otherwise than well; the others are stopped.
+        CrispmapError: If a branch cannot be trained, or its process is killed; the others are stopped.
+        RuntimeError: If a branch ends otherwise than well, likewise.
     """
     waiting = list(jobs)
     free = list(range(devices))
@@ -75,14 +76,14 @@ def side_by_side(jobs: Sequence[Job], devices: int) -> Iterator[tuple[Job, float
                 if process.poll() is not None:
                     del running[device]
                     free.append(device)
-                    _let_go(process)
-                    _complain_of(job, process.returncode)
+                    with process:
+                        _complain_of(job, process)
                     yield job, time.monotonic() - began
             time.sleep(0.1)
     finally:
         for _, process, _ in running.values():
-            process.kill()
-            _let_go(process)
+            with process:  # waits for it, and closes its pipes
+                process.kill()
 
 
 def _on_gpus(settings: FitSettings) -> bool:
@@ -106,20 +107,15 @@ def _launch(job: Job, device: int, devices: int) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "crispmap.weight_search"],
             stdin=subprocess.PIPE,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=log,
             env=environment,
+            bufsize=0,  # so that nothing waits to be written to a process that has ended
         )
     assert process.stdin is not None
-    process.stdin.write(pickle.dumps(job))
-    process.stdin.flush()  # and left open: its end is the sign to leave
+    with suppress(BrokenPipeError):  # of one that has ended already; how, will be seen
+        process.stdin.write(pickle.dumps(job))  # and left open: its end is the sign to leave
     return process
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def _log_of(job: Job) -> Path:
@@ -128,10 +124,17 @@ def _log_of(job: Job) -> Path:
     return out.with_name(f"{out.name}.log")
 
 
-def _complain_of(job: Job, status: int) -> None:
-    if status == 0:
-        return
-    last = (_log_of(job).read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
-    if status == 2:
-        raise CrispmapError(f"branch {job.name}: {last}")
-    raise RuntimeError(f"branch {job.name} ended with status {status} ({last}); see {_log_of(job)}")
+def _complain_of(job: Job, process: subprocess.Popen[bytes]) -> None:
+    """Raises what a process has ended with, unless that was well."""
+    status = process.returncode
+    if status < 0:  # what it said is not waited for: loaders that it leaves behind hold that pipe open for a while
+        raise CrispmapError(
+            f"the process of branch {job.name} was killed by signal {-status}, likely for want of memory; the same "
+            "command goes on where it was: give it more, or fewer --devices"
+        )
+    assert process.stdout is not None
+    if said := process.stdout.read().decode(errors="replace").strip():
+        raise CrispmapError(f"branch {job.name}: {said}")
+    if status > 0:
+        last = (_log_of(job).read_text(errors="replace").strip().splitlines() or ["nothing was printed"])[-1]
+        raise RuntimeError(f"branch {job.name} ended with status {status} ({last}); see {_log_of(job)}")

@@ -12,10 +12,12 @@ from typing import Any
 from crispmap import __version__
 from crispmap.data.regions import find_regions
 from crispmap.errors import SettingError
+from crispmap.export.stac import write_item
+from crispmap.export.stac_model import model_item
 from crispmap.fit import build_loss, check_trainer_arguments
 from crispmap.losses import MixedLoss
 from crispmap.models import load_model
-from crispmap.run import MODEL_FILE, validations
+from crispmap.run import MODEL_FILE, MODEL_ITEM_FILE, validations
 from crispmap.settings import FitSettings
 from crispmap.weight_search.branches import Ground, Job, one_by_one, side_by_side
 from crispmap.weight_search.plan import Plan, PolicySettings, Stage, make_plan, weighted
@@ -25,7 +27,7 @@ from crispmap.whole import clear, whole_file
 log = logging.getLogger("crispmap")
 
 TREE_FILE = "search.json"
-PARTS = (TREE_FILE, MODEL_FILE, "branches")
+PARTS = (TREE_FILE, MODEL_FILE, MODEL_ITEM_FILE, "branches")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class SearchResult:
 
 
 def search_weight(settings: FitSettings, policy: PolicySettings, *, devices: int = 1) -> SearchResult:
-    """Trains under a weight policy, and leaves a ``model.pt`` as `crispmap.fit.fit` does.
+    """Trains under a weight policy, and leaves a model as `crispmap.fit.fit` does.
 
     With ``policy.policy`` "search", this is the policy of Bokhovkin & Burnaev 2019: from an epoch on, every so many
     epochs, the run is branched for each of several weights of the boundary loss, and the branch goes on that does best
@@ -52,8 +54,9 @@ def search_weight(settings: FitSettings, policy: PolicySettings, *, devices: int
     the same samples. The other policies train for as many steps as the search would, along a schedule.
 
     Written to ``settings.out``: ``search.json`` (the tree, its cost, the chosen path; renewed after every branch),
-    ``branches/`` (a run folder for each) and ``model.pt`` (of the best validation along the chosen path). Called again
-    with the same settings, it goes on from what is there; a branch that was under way begins anew.
+    ``branches/`` (a run folder for each), ``model.pt`` (of the best validation along the chosen path) and
+    ``model.stac.json`` (the same in words). Called again with the same settings, it goes on from what is there; a
+    branch that was under way begins anew.
 
     *Convention.* A branch is judged by its last validation, from whose state the next would go on; of equal ones, the
     first in the order of the weights is kept. A metric without a value (NaN) is worse than any.
@@ -172,12 +175,13 @@ def _clear_losers(out: Path, tree: Tree) -> None:
 
 
 def _keep_best(out: Path, tree: Tree, metric: str) -> dict[str, float]:
-    """Writes the model of the best validation along the path; its step and metrics."""
+    """Writes the model of the best validation along the path, and its item; its step and metrics."""
     best = max((tree[name] for name in tree.path), key=lambda branch: branch.best(metric))
     model = load_model(_folder(out, best.name))
     steps = [{"name": name, "weight": tree[name].weight, "stop": tree[name].stop} for name in tree.path]
     search = {"policy": tree.settings["search"], "path": steps, "cost": tree.cost}
     model.spec = replace(model.spec, training=model.spec.training | {"search": search})
+    write_item(model_item(model, out / MODEL_FILE, out), out / MODEL_ITEM_FILE)
     with whole_file(out / MODEL_FILE) as path:
         model.save(path)
     metrics: dict[str, float] = model.spec.training["metrics"]
