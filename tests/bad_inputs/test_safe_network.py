@@ -20,8 +20,11 @@ from crispmap.geo.vrt import check_raster_files
 READ = """
 import json, sys
 from crispmap.errors import CrispmapError
+from crispmap.geo.drivers import keep_few_drivers
 from crispmap.geo.vector import Footprints
 from crispmap.predict.plan import plan
+
+keep_few_drivers()  # as commands do
 
 def look(name):
     try:

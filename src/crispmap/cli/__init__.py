@@ -13,6 +13,7 @@ from typing import Any
 
 from crispmap import __version__
 from crispmap.errors import CrispmapError, one_line, printable
+from crispmap.geo.drivers import keep_few_drivers
 from crispmap.shortage import shortage
 
 COMMANDS = {
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before torch is loaded: threads that wait for each other soon sleep instead of spinning for milliseconds, in
     # which a loader worker or another program could have used the processor.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    keep_few_drivers()
     try:
         module = import_command(command)
         module.run(module.build_parser().parse_args(arguments[1:]))

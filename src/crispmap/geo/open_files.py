@@ -25,7 +25,7 @@ from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 
 from crispmap.errors import InputError
 from crispmap.geo.caution import allow_network, asks_for_network
-from crispmap.geo.drivers import keep_raster_drivers
+from crispmap.geo.drivers import choose_raster_drivers
 from crispmap.geo.vrt import check_raster_files
 
 _MOST_KEPT = 128  # files a process keeps open: half of what macOS allows by default
@@ -33,8 +33,6 @@ _SETTLED = 2.0  # seconds: file systems tell times this coarsely
 _MOST_MAPPED = 2**28  # bytes: of larger files whole gigabytes would count as this process's memory
 _MAPPING = "GTIFF_VIRTUAL_MEM_IO"
 _UNKNOWN_FORMAT = "not recognized as being in a supported file format"  # GDAL's words
-
-keep_raster_drivers()
 
 _Key = tuple[str, int | None]
 _State = tuple[int, int, int, int, int]  # of a file: device, inode, size, times of the last changes
@@ -133,6 +131,7 @@ def open_raster(path: str | Path, overview: int | None = None, *, mapped: bool =
     """
     if asks_for_network(str(path)):
         allow_network()
+    choose_raster_drivers()
     _check_once(str(path), _state(str(path)))
     settings = {} if overview is None else {"overview_level": overview}
     with warnings.catch_warnings():

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from crispmap.errors import InputError, OutputError
-from crispmap.geo.drivers import keep_vector_drivers
+from crispmap.geo.drivers import choose_vector_drivers
 from crispmap.geo.geoparquet import GeoParquet
 from crispmap.geo.grid import Bounds
 from crispmap.input_file import check_input_file
@@ -25,8 +25,6 @@ _BY_BOX = (".gpkg", ".shp", ".fgb")  # what else GDAL reads here is parsed whole
 _BEGINNINGS = (b"SQLite format 3\0", b"fgb", b"\0\0\x27\x0a", b"{")  # GeoPackage, FlatGeobuf, Shapefile, JSON
 _COMMAND = b"gdal_streamed_alg"  # JSON of this type is a command line
 _HEAD = 2**16
-
-keep_vector_drivers()
 
 
 class Features(NamedTuple):
@@ -139,6 +137,7 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{str(path)!r} cannot be read by that name; rename it without ; ! tabs and newlines")
     if path.is_file() and path.suffix.lower() not in _PARQUET:
         _check_beginning(path)
+    choose_vector_drivers()
 
 
 def _check_beginning(path: Path) -> None:

@@ -23,6 +23,7 @@ import torch
 from crispmap import __version__
 from crispmap.errors import CrispmapError, OutputError, SettingError, first_line
 from crispmap.geo.caution import allow_network, asks_for_network
+from crispmap.geo.drivers import keep_few_drivers
 from crispmap.models import SegmentationModel
 from crispmap.predict.claim import claimed
 from crispmap.predict.inference import check_precision, device_of, with_batch_size
@@ -246,6 +247,7 @@ def _find_batch_size(model: "tuple[Ref]", settings: Settings) -> int:
 
 def _predict(model: "tuple[Ref]", job: Job, settings: Settings, shard: Shard) -> None:
     """Runs on a worker: a shard into its file."""
+    keep_few_drivers()  # the environment of another machine is not that of the command
     if any(map(asks_for_network, job.inputs)):
         allow_network()
     _journal_of(job)
