@@ -191,7 +191,7 @@ BAD = {
     "another CRS": (lambda p: ["{mask}", str(raster(p / "t.tif", crs="EPSG:32634"))], "EPSG:32634"),
     "class numbers": (lambda p: ["{mask}", str(raster(p / "t.tif", value=5))], "0…5"),
     "metres without a place": (
-        lambda p: [str(raster(p / "r.tif", crs=None)), "{mask}", "--tolerance", "1m"],
+        lambda p: [*[str(raster(p / "r.tif", crs=None))] * 2, "--tolerance", "1m"],
         "the ground resolution is not known",
     ),
     "no length": (lambda p: ["{mask}", "{mask}", "--tolerance", "wide"], "tolerance is wide"),
