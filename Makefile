@@ -30,7 +30,7 @@ faults: .venv/installed  ## kills, full disks and bad inputs, all of them: 40 mi
 	OMP_NUM_THREADS=1 CRISPMAP_LONG=1 $(BIN)/pytest -n 2 -m long tests/bad_inputs
 
 long: .venv/installed  ## what pages and notebooks show, carried out, and a vanishing machine: a quarter of an hour
-	OMP_NUM_THREADS=1 CRISPMAP_LONG=1 $(BIN)/pytest -m long tests/docs tests/export tests/predict
+	OMP_NUM_THREADS=1 CRISPMAP_LONG=1 $(BIN)/pytest -m long tests --ignore tests/bad_inputs
 
 release-check: .venv/installed  ## wheel and sdist, with the newest and the lowest of what they need: half an hour
 	$(BIN)/python tools/release_check.py

@@ -174,9 +174,8 @@ class Following:
         return next((b.weight for b in self.branches if b.start <= step < b.stop), self.branches[-1].weight)
 
 
-@pytest.mark.parametrize("encoder", ["mobilenet_v2", "mit_b0"])  # the second drops paths at random
-def test_the_chosen_path_is_a_run_that_was_never_stopped(settings, monkeypatch, encoder):
-    given = settings(model=ModelSettings(encoder=encoder), steps=7)
+def test_the_chosen_path_is_a_run_that_was_never_stopped(settings, monkeypatch):
+    given = settings(model=ModelSettings(encoder="mit_b0"), steps=7)  # which drops paths at random; batch statistics
     result = search_weight(given, POLICY)
     schedule = Following(result.tree, 7)
     loss = MixedLoss(BoundaryLoss(reduction="batch"), IoULoss(), BCELoss(), weight=schedule)

@@ -68,6 +68,7 @@ def test_killed_and_started_again_it_ends_alike(command, tmp_path, capsys):
     assert model["assets"]["weights"]["href"] == "model.pt"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_no_branch_outlives_a_killed_search(command, tmp_path):
     code = "import sys; from crispmap.cli import main; main(sys.argv[1:])"

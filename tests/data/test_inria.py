@@ -249,6 +249,7 @@ def test_tiles_are_read_by_window(tree, monkeypatch):
     assert areas == [16 * 16] * 2  # an image and its label
 
 
+@pytest.mark.long
 def test_loading_is_compared_with_torchgeo(tmp_path, monkeypatch):
     pytest.importorskip("torchgeo")
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
