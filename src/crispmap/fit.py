@@ -47,7 +47,7 @@ from crispmap.run import (
 )
 from crispmap.settings import FitSettings
 from crispmap.task import SegmentationTask
-from crispmap.whole import whole_file
+from crispmap.whole import clear_abandoned, whole_file
 
 log = logging.getLogger("crispmap")
 
@@ -136,6 +136,7 @@ def fit_regions(
     if writes and going_on is None:
         begin(settings)
     elif writes:
+        clear_abandoned(run / CHECKPOINTS)
         log.info("going on from step %d of %d", done, settings.steps)
     log.info(
         "%d training and %d validation images, %d + %d places of the class; %s/%s, %.1f M parameters",

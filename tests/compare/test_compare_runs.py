@@ -294,9 +294,11 @@ class TestFailing:
         monkeypatch.setattr(runner, "count", lambda seen: 1 / 0)
         with pytest.raises(SettingError, match="division by zero"):
             compare(plan, train=train)
+        assert state_of(plan.runs()[0]).error
         monkeypatch.setattr(runner, "count", whole)
         assert not compare(plan, train=train).failures
         assert len(train.made) == 4
+        assert not any(state_of(run).error or state_of(run).trace for run in plan.runs())
 
 
 @pytest.mark.usefixtures("plain_network")

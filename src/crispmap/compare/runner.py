@@ -188,6 +188,8 @@ def _trained(settings: FitSettings, checkpoint: Path) -> bool:
 
 def _count(run: Run, tiles: Sequence[Tile]) -> None:
     clear(run.folder, [COUNTS_FILE])  # of other tiles
+    if (state := state_of(run)) is not None and state.error:  # counting failed the last time
+        _write(run.folder / STATE_FILE, asdict(replace(state, error="", trace="")))
     model = model_of(run)
     counts = [count(examine(model, tile)) for tile in tiles]
     content = {"tiles": [tile.name for tile in tiles], "counts": {k: [tile[k] for tile in counts] for k in counts[0]}}
