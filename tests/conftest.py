@@ -102,7 +102,7 @@ def plain_network(monkeypatch):
         first = [nn.Conv2d(spec.bands, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.1)]
         return nn.Sequential(*first, nn.Conv2d(8, len(spec.classes), 3, padding=1))
 
-    monkeypatch.setattr("crispmap.models._network", plain)
+    monkeypatch.setattr("crispmap.models.build_network", plain)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def plain(spec, weights):  # no batch statistics
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(spec.bands, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
 
-crispmap.models._network = plain
+crispmap.models.build_network = plain
 
 if __name__ == "__main__":
     from crispmap.cli import main

@@ -15,7 +15,7 @@ LAYERS = [  # from the top; what stands in one layer may import each other, but 
     {"cli"},
     {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "vectorize", "export"},
     {"report", "task", "callbacks", "checkpoints", "loggers", "misregistration"},
-    {"data", "models", "model_spec", "pretrained"},
+    {"data", "models", "networks", "model_spec", "pretrained"},
     {"losses", "metrics", "geo"},
     {"functional"},
     {"class_paths", "errors", "input_file", "progress", "run", "settings", "shortage", "whole"},

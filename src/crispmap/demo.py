@@ -16,6 +16,7 @@ import torch
 from crispmap import __version__
 from crispmap.data.synthetic import write_scenes
 from crispmap.evaluate import Evaluation, evaluate
+from crispmap.evaluate.score_rows import metrics_of, result_of
 from crispmap.fit import fit
 from crispmap.geo.mask import MaskRaster
 from crispmap.geo.raster import Raster
@@ -29,10 +30,8 @@ from crispmap.report import (
     Curve,
     GallerySample,
     LargeScene,
-    MethodResult,
     Prediction,
     Report,
-    standard_metrics,
     write_report,
 )
 from crispmap.run import validations
@@ -43,6 +42,7 @@ log = logging.getLogger("crispmap")
 
 PARTS = ("train", "test", "large", "runs", "predictions", "report.html", "results.json")
 TOLERANCE = 3.0
+HEADLINES = ("iou", "f1", f"boundary_f1_{TOLERANCE:g}px", "boundary_iou", "perimeter_ratio")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _write_results(out: Path, facts: dict[str, str], scores: dict[str, Evaluatio
 
 
 def _report(out: Path, size: Size, facts: dict[str, str], scores: dict[str, Evaluation]) -> Report:
-    flat = {key: evaluation.to_dict() for key, evaluation in scores.items()}
+    baseline = scores[METHODS[0].key]
     return Report(
         title="First light: what a boundary term does",
         lead=(
@@ -182,8 +182,10 @@ def _report(out: Path, size: Size, facts: dict[str, str], scores: dict[str, Eval
             f"They were then examined on {size.test_scenes} scenes that neither had seen."
         ),
         facts=facts,
-        metrics=standard_metrics(flat[METHODS[0].key]),
-        methods=[MethodResult(method.name, method.description, flat[method.key]) for method in METHODS],
+        metrics=[metric for metric in metrics_of(baseline) if metric.key in HEADLINES],
+        methods=[
+            result_of(method.name, scores[method.key], baseline.definitions, method.description) for method in METHODS
+        ],
         tolerance=TOLERANCE,
         charts=[
             _chart(out, "IoU on validation windows", "iou"),

@@ -1,10 +1,9 @@
-"""Networks by name, and the files that hold everything needed to predict with one."""
+"""Models: a network with everything needed to predict with it, and the files that hold one."""
 
 import hashlib
 import json
-import logging
 import warnings
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,8 +17,8 @@ from crispmap.errors import ModelError, SettingError, first_line
 from crispmap.input_file import check_input_file
 from crispmap.model_spec import ModelSpec as ModelSpec
 from crispmap.model_spec import check_spec
+from crispmap.networks import build_network
 from crispmap.run import MODEL_FILE
-from crispmap.settings import ModelSettings
 
 _STRIDE = 32  # what every encoder of depth 5 divides height and width by
 
@@ -55,7 +54,7 @@ class SegmentationModel(nn.Module):
         """
         super().__init__()
         self.spec = spec
-        self.network = _network(spec, weights).to(memory_format=torch.channels_last)
+        self.network = build_network(spec, weights).to(memory_format=torch.channels_last)
         self.mean: Tensor
         self.std: Tensor
         shape = (1, spec.bands, 1, 1)
@@ -198,83 +197,8 @@ def _read_torch(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return content["crispmap"], dict(content["state_dict"].items())
 
 
-@dataclass(frozen=True)
-class NetworkCost:
-    """What a network costs, whatever the machine.
-
-    Attributes:
-        parameters: That training moves.
-        multiply_adds: Of one pass forward: convolutions, matrix products and attention, not the cheap rest.
-    """
-
-    parameters: int
-    multiply_adds: int
-
-
-def network_cost(settings: ModelSettings, *, bands: int = 3, classes: int = 1, side: int = 512) -> NetworkCost:
-    """Counts a network's parameters and what it multiplies, without computing anything.
-
-    Args:
-        settings: Which network.
-        bands: Of the image.
-        classes: Of the logits.
-        side: Of the image, in pixels.
-
-    Raises:
-        SettingError: If there is no such network.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    spec = ModelSpec(
-        settings.architecture,
-        settings.encoder,
-        bands=bands,
-        dtype="uint8",
-        mean=(0.0,) * bands,
-        std=(1.0,) * bands,
-        window=side,
-        decoder_channels=tuple(settings.decoder_channels),
-        classes=tuple(str(i) for i in range(classes)),
-    )
-    try:
-        with torch.device("meta"):
-            network = _network(spec, None)
-    except SettingError:  # transformers of the library read tensors while they are built, and meta tensors hold nothing
-        network = _network(spec, None).to("meta")
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad(), torch.device("meta"):
-        network.eval()(torch.empty(1, bands, side, side))
-    return NetworkCost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)
-
-
 def _spec(content: dict[str, Any]) -> ModelSpec:
     known = {f.name for f in fields(ModelSpec)}
     tuples = {"mean", "std", "decoder_channels", "classes"}
     values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in content.items() if k in known}
     return ModelSpec(**values)
-
-
-def _network(spec: ModelSpec, weights: str | None) -> nn.Module:
-    import segmentation_models_pytorch as smp
-
-    settings: dict[str, Any] = {"in_channels": spec.bands, "classes": len(spec.classes)}
-    if spec.decoder_channels:
-        settings["decoder_channels"] = spec.decoder_channels
-    architectures = [network.__name__ for network in smp.MODEL_ARCHITECTURES_MAPPING.values()]
-    if spec.architecture not in architectures:
-        raise SettingError(f"no architecture '{spec.architecture}'; there are {', '.join(architectures)}")
-    if set(spec.encoder) & set(":/\\"):  # timm would look for it on the Hub, or in a folder
-        raise SettingError(f"no encoder '{spec.encoder}'; give a name, not an address or a path")
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports every retry
-    try:
-        network: nn.Module = smp.create_model(spec.architecture, spec.encoder, weights, **settings)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:  # no such encoder, weights or shape
-        raise SettingError(f"{spec.architecture} with {spec.encoder}: {first_line(error)}") from error
-    except Exception as error:  # whatever a failed download may raise
-        if weights is None:
-            raise
-        raise ModelError(
-            f"the pretrained weights '{weights}' of {spec.encoder} cannot be had ({first_line(error)}); connect to the "
-            "internet, or train from scratch with --model.weights null, or start from a run with --init"
-        ) from error
-    return network

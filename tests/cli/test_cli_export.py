@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch):
     """A run of a network so small that it is translated in a moment."""
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, 3, 1, 1))
-    monkeypatch.setattr("crispmap.models._network", lambda *_: layers)
+    monkeypatch.setattr("crispmap.models.build_network", lambda *_: layers)
     spec = ModelSpec("Unet", "resnet18", 3, "uint8", (100.0,) * 3, (50.0,) * 3, 64, resolution=0.25)
     (tmp_path / "run").mkdir()
     SegmentationModel(spec).save(tmp_path / "run" / "model.pt")

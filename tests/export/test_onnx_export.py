@@ -28,7 +28,7 @@ def model(tiny):
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(3, 8, 5, 2, 2), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(8, 1, 3, 1, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("crispmap.models._network", lambda *_: layers)
+        patch.setattr("crispmap.models.build_network", lambda *_: layers)
         return SegmentationModel(tiny.spec).eval()
 
 

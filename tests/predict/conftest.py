@@ -19,7 +19,7 @@ def hand_model(_smallest, monkeypatch):
 
     def make(network: nn.Module, bands=1, mean=100.0, std=50.0, **spec):
         given = {"mean": (mean,) * bands, "std": (std,) * bands, "bands": bands} | spec
-        monkeypatch.setattr("crispmap.models._network", lambda *_: network)
+        monkeypatch.setattr("crispmap.models.build_network", lambda *_: network)
         return SegmentationModel(ModelSpec(**{**vars(_smallest), **given})).eval()
 
     return make

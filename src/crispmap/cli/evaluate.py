@@ -141,7 +141,7 @@ def _write(kind: str, path: Path, evaluations: Sequence[tuple[str, "Evaluation"]
 
 
 def _print(evaluations: Sequence[tuple[str, "Evaluation"]]) -> None:
-    from crispmap.evaluate.metrics import metrics_of, result_of
+    from crispmap.evaluate.score_rows import metrics_of, result_of
     from crispmap.report.table import row
 
     first = evaluations[0][1]

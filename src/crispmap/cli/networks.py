@@ -33,7 +33,7 @@ def run(args: Namespace) -> None:
     if args.side < 32 or args.side % 32:
         raise SettingError(f"--side is {args.side}; it must be a multiple of 32")
 
-    from crispmap.models import network_cost
+    from crispmap.networks import network_cost
 
     names = max(map(len, NETWORKS))
     encoders = max(len(network.encoder) for network in NETWORKS.values())

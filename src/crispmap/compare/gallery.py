@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from crispmap.compare.measure import Counts, Examined, Tile, count, examine, scores
+from crispmap.compare.measure import Counts, Examined, ValidationTile, count, examine, scores
 from crispmap.compare.plan import Method, Run
 from crispmap.compare.runner import model_of
 from crispmap.functional.boundary_score import boundary_match
@@ -50,7 +50,7 @@ def contested_windows(
     runs: Mapping[str, Run],
     methods: Sequence[Method],
     counts: Mapping[str, Mapping[int, Counts]],
-    tiles: Sequence[Tile],
+    tiles: Sequence[ValidationTile],
 ) -> list[ContestedWindow]:
     """The most contested window of each of the most contested tiles.
 
@@ -79,7 +79,7 @@ def _mean(runs: Sequence[Counts]) -> Counts:
     return {key: np.mean([run[key] for run in runs], axis=0) for key in runs[0]}
 
 
-def _window(tile: Tile, seed: int, methods: Sequence[Method], seen: Sequence[Examined]) -> ContestedWindow:
+def _window(tile: ValidationTile, seed: int, methods: Sequence[Method], seen: Sequence[Examined]) -> ContestedWindow:
     rows, cols = contested_place([(each.pred & each.valid).numpy() for each in seen])
     image, _, truth, valid = seen[0]
     return ContestedWindow(

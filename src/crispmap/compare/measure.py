@@ -50,7 +50,7 @@ Scores = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Tile:
+class ValidationTile:
     """A piece of the validation ground that is predicted at once and drawn as one by the bootstrap.
 
     Attributes:
@@ -73,14 +73,14 @@ class Examined(NamedTuple):
     valid: Tensor
 
 
-def tiles_of(regions: Sequence[Region], side: int = TILE) -> list[Tile]:
+def tiles_of(regions: Sequence[Region], side: int = TILE) -> list[ValidationTile]:
     """Cuts validation ground into tiles.
 
     *Convention*: an image or part of one that is no larger than ``side`` pixels as the network sees it is one tile;
     a larger one is cut into squares side by side, of which the last of a row or column are smaller.
     """
     return [
-        Tile(_name(region, window, whole), region.scene, window)
+        ValidationTile(_name(region, window, whole), region.scene, window)
         for region in regions
         for whole, window in _cut(region, side)
     ]
@@ -105,7 +105,7 @@ def _name(region: Region, window: Window, whole: bool) -> str:
 
 
 @torch.inference_mode()
-def examine(model: SegmentationModel, tile: Tile) -> Examined:
+def examine(model: SegmentationModel, tile: ValidationTile) -> Examined:
     """Predicts a tile as a whole; a pixel is foreground from a probability of one half on."""
     window, scale = tile.window, tile.scene.scale
     shape = max(1, round(window.height * scale)), max(1, round(window.width * scale))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from crispmap.compare.cost import median_step, step_ends
-from crispmap.compare.measure import Counts, Tile, count, examine
+from crispmap.compare.measure import Counts, ValidationTile, count, examine
 from crispmap.compare.plan import Plan, Run
 from crispmap.errors import OutputError, SettingError, one_line
 from crispmap.fit import steps_done
@@ -120,7 +120,7 @@ def check_older(plan: Plan) -> None:
             )
 
 
-def carry_out(plan: Plan, tiles: Sequence[Tile], train: Train) -> None:
+def carry_out(plan: Plan, tiles: Sequence[ValidationTile], train: Train) -> None:
     """Trains what is not finished, seed by seed, and counts on the tiles what is not counted.
 
     A run that fails is written down and the next one begun; called again, it is tried again.
@@ -186,7 +186,7 @@ def _trained(settings: FitSettings, checkpoint: Path) -> bool:
     return whole and bool(validations(settings.out))
 
 
-def _count(run: Run, tiles: Sequence[Tile]) -> None:
+def _count(run: Run, tiles: Sequence[ValidationTile]) -> None:
     clear(run.folder, [COUNTS_FILE])  # of other tiles
     if (state := state_of(run)) is not None and state.error:  # counting failed the last time
         _write(run.folder / STATE_FILE, asdict(replace(state, error="", trace="")))

@@ -10,7 +10,7 @@ from crispmap.data.compound import RasterStack
 from crispmap.data.labels import RasterLabel
 from crispmap.data.layout import Layout, Role
 from crispmap.data.scene import Scene
-from crispmap.data.source import Source, Tile, lonely, tally_values, with_validation
+from crispmap.data.source import DatasetTile, Source, lonely, tally_values, with_validation
 from crispmap.errors import InputError, SettingError
 from crispmap.geo.mask import MaskRaster
 from crispmap.geo.raster import Raster, check_same_grid
@@ -75,7 +75,7 @@ class Aicd(Source):
         ]
         return *images, Role(_LABELS, (_LABELS,), {name: f"{name}_gtmask.png" for name in names})
 
-    def tiles(self, layout: Layout) -> tuple[list[Tile], list[str]]:
+    def tiles(self, layout: Layout) -> tuple[list[DatasetTile], list[str]]:
         """Views whose image, or both images, and mask are there."""
         folder, root = _FOLDERS[self.images], layout.root
         labels = layout.found[_LABELS]
@@ -86,7 +86,9 @@ class Aicd(Source):
             halves = {half: halves[half]}
         names = [name for name in labels if all(name in files for files in halves.values())]
         tiles = [
-            Tile(name, _split(name), name.split("_")[0], tuple(files[name] for files in halves.values()), labels[name])
+            DatasetTile(
+                name, _split(name), name.split("_")[0], tuple(files[name] for files in halves.values()), labels[name]
+            )
             for name in names
         ]
         for half, files in halves.items():
@@ -94,7 +96,7 @@ class Aicd(Source):
             notes += lonely(labels, files, root, f"{half} image in {folder}")
         return tiles, notes
 
-    def image(self, tile: Tile) -> Raster:
+    def image(self, tile: DatasetTile) -> Raster:
         """The image, or the pair as one of twice the bands."""
         rasters = [Raster.of(path) for path in tile.images]
         return RasterStack.of_layers(*rasters) if self.pair else rasters[0]

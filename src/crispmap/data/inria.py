@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from crispmap.data.labels import UNKNOWN, CodedLabel
 from crispmap.data.layout import Layout, Role
-from crispmap.data.source import Source, Tile, lonely, tally_values
+from crispmap.data.source import DatasetTile, Source, lonely, tally_values
 from crispmap.errors import InputError
 from crispmap.geo.raster import Raster
 
@@ -44,11 +44,11 @@ class Inria(Source):
         test = {f"{city}{n}": f"{city}{n}.tif" for city in TEST_CITIES for n in _TILES}
         return Role(_IMAGES, (_IMAGES,), train), Role(_LABELS, (_LABELS,), train), Role(_TEST, (_TEST,), test)
 
-    def tiles(self, layout: Layout) -> tuple[list[Tile], list[str]]:
+    def tiles(self, layout: Layout) -> tuple[list[DatasetTile], list[str]]:
         """Pairs of image and label, and the images of the test cities."""
         images, labels, test = (layout.found[role] for role in (_IMAGES, _LABELS, _TEST))
         tiles = [_tile(name, images[name], labels[name]) for name in images if name in labels]
-        tiles += [Tile(name, "test", _city(name), (path,), None) for name, path in test.items()]
+        tiles += [DatasetTile(name, "test", _city(name), (path,), None) for name, path in test.items()]
         notes = lonely(images, labels, layout.root, f"label in {_LABELS}")
         return tiles, notes + lonely(labels, images, layout.root, f"image in {_IMAGES}")
 
@@ -67,9 +67,9 @@ class Inria(Source):
         return tally_values(raster)
 
 
-def _tile(name: str, image: Path, label: Path) -> Tile:
+def _tile(name: str, image: Path, label: Path) -> DatasetTile:
     number = int(name.removeprefix(_city(name)))
-    return Tile(name, "val" if number <= _LAST_VAL else "train", _city(name), (image,), label)
+    return DatasetTile(name, "val" if number <= _LAST_VAL else "train", _city(name), (image,), label)
 
 
 def _city(name: str) -> str:

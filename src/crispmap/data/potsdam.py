@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crispmap.data.labels import IGNORED, CodedLabel
 from crispmap.data.layout import Layout, Role
-from crispmap.data.source import Source, Tile, lonely
+from crispmap.data.source import DatasetTile, Source, lonely
 from crispmap.errors import SettingError
 from crispmap.geo.raster import Raster
 
@@ -76,7 +76,7 @@ class Potsdam(Source):
             for name, kind in kinds.items()
         )
 
-    def tiles(self, layout: Layout) -> tuple[list[Tile], list[str]]:
+    def tiles(self, layout: Layout) -> tuple[list[DatasetTile], list[str]]:
         """Tiles whose image is there, and whose label is unless they are for testing."""
         notes = []
         images = layout.found[_RGB]
@@ -91,7 +91,7 @@ class Potsdam(Source):
             notes.append(f"{wanted} has no label of {', '.join(swapped)}: those in {other} are read")
         splits = _splits()
         tiles = [
-            Tile(name, splits[name], "potsdam", (path,), labels.get(name))
+            DatasetTile(name, splits[name], "potsdam", (path,), labels.get(name))
             for name, path in images.items()
             if name in labels or splits[name] == "test"
         ]
@@ -100,7 +100,7 @@ class Potsdam(Source):
             labels, images, layout.root, f"image in {_RGBIR if self.bands == 'rgbir' else _RGB}"
         )
 
-    def image(self, tile: Tile) -> Raster:
+    def image(self, tile: DatasetTile) -> Raster:
         """The bands asked for; the infrared band is one, though GDAL may take it for opacity."""
         bands = (1, 2, 3, 4) if self.bands == "rgbir" else (1, 2, 3)
         return replace(Raster.of(tile.images[0]), bands=bands, masked=False)

@@ -11,7 +11,7 @@ from crispmap.data.inria import Inria
 from crispmap.data.layout import Layout
 from crispmap.data.potsdam import Potsdam
 from crispmap.data.scene import Scene
-from crispmap.data.source import PublishedDataset, Source, Tile
+from crispmap.data.source import DatasetTile, PublishedDataset, Source
 from crispmap.errors import CrispmapError, InputError, SettingError
 from crispmap.geo.raster import Raster
 from crispmap.progress import track
@@ -79,7 +79,7 @@ class Inspection:
 
     source: Source
     layout: Layout
-    tiles: Sequence[tuple[Tile, Scene]]
+    tiles: Sequence[tuple[DatasetTile, Scene]]
     notes: Sequence[str]
     forms: dict[str, Counter[str]]
     values: Counter[str]
@@ -117,7 +117,7 @@ def inspect_dataset(name: str, root: Path) -> Inspection:
     layout = source(name).find(Path(root))
     reader = source(name).inspector(layout)
     tiles, notes = reader.tiles(layout)
-    usable: list[tuple[Tile, Scene]] = []
+    usable: list[tuple[DatasetTile, Scene]] = []
     values: Counter[str] = Counter()
     for tile in track(tiles, "looking through", len(tiles)):
         try:

@@ -22,7 +22,7 @@ _NAMED = 10  # so many of the files that lack the same are named one by one
 
 
 @dataclass(frozen=True)
-class Tile:
+class DatasetTile:
     """One image of a dataset.
 
     Attributes:
@@ -81,7 +81,7 @@ class Source(ABC):
         """Every file that the complete dataset has."""
 
     @abstractmethod
-    def tiles(self, layout: Layout) -> tuple[list[Tile], list[str]]:
+    def tiles(self, layout: Layout) -> tuple[list[DatasetTile], list[str]]:
         """The tiles that can be used, and notes on those that cannot."""
 
     @abstractmethod
@@ -113,11 +113,11 @@ class Source(ABC):
             )
         return layout
 
-    def image(self, tile: Tile) -> Raster:
+    def image(self, tile: DatasetTile) -> Raster:
         """The image of a tile."""
         return Raster.of(tile.images[0])
 
-    def scene(self, tile: Tile) -> Scene:
+    def scene(self, tile: DatasetTile) -> Scene:
         """A tile with its labels.
 
         Raises:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from crispmap.evaluate.comparison import Comparison
 from crispmap.evaluate.definitions import Definitions, Distances, Plan
-from crispmap.evaluate.labels import ObjectStream
+from crispmap.evaluate.object_stream import ObjectStream
 from crispmap.evaluate.polygon_score import matched_polygons, polis_distances, polygon_overlaps, vertex_counts
-from crispmap.evaluate.strips import Strip, Tile, give_back, strips
+from crispmap.evaluate.strips import Strip, StripTile, give_back, strips
 from crispmap.functional.band_score import BandCounts, boundary_iou_counts
 from crispmap.functional.boundary_score import BoundaryCounts, boundary_distances
 from crispmap.functional.conventions import SLACK, rules_of
@@ -172,7 +172,7 @@ class _BoundarySums:
                 self._add_tile(tile, search, counts_all=counts_all)
             has_total |= counts_all
 
-    def _add_tile(self, tile: Tile, search: Distances, *, counts_all: bool) -> None:
+    def _add_tile(self, tile: StripTile, search: Distances, *, counts_all: bool) -> None:
         found = boundary_distances(
             tile.pred,
             tile.truth,
@@ -210,7 +210,7 @@ class _BoundarySums:
         if len(self._histograms) > _MANY:
             self._histograms = [SurfaceDistances.joined(self._histograms)]
 
-    def _mark(self, at: Tensor, tile: Tile) -> None:
+    def _mark(self, at: Tensor, tile: StripTile) -> None:
         rows, cols = (at[:, 1] + tile.top) // BLOCK, (at[:, 2] + tile.left) // BLOCK
         found = torch.bincount(rows * self.wrong.shape[1] + cols, minlength=self.wrong.size)
         self.wrong += found.numpy().reshape(self.wrong.shape)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crispmap.evaluate.evaluation import Evaluation
-from crispmap.evaluate.metrics import metrics_of, result_of
+from crispmap.evaluate.score_rows import metrics_of, result_of
 from crispmap.evaluate.worst import worst_windows
 from crispmap.report import Chart, Curve, EvaluationPage, MethodResult, write_evaluation_page
 

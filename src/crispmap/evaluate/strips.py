@@ -20,7 +20,7 @@ _PIXELS_OF_TILE = 2**21
 
 
 @dataclass(frozen=True)
-class Tile:
+class StripTile:
     """Some pixels of a comparison, with a halo around as far as there is one.
 
     Attributes:
@@ -63,7 +63,7 @@ class Strip:
             start = window.row - self.top
             yield window, _unpacked(self.packed[start : start + window.height])
 
-    def tiles(self, halo: int, cols: int | None = None) -> Iterator[Tile]:
+    def tiles(self, halo: int, cols: int | None = None) -> Iterator[StripTile]:
         """The core in tiles side by side, each with its halo.
 
         Args:
@@ -80,7 +80,7 @@ class Strip:
             masks = _unpacked(self.packed[top - self.top : bottom - self.top, left:right])
             pred, truth, valid = (torch.from_numpy(mask)[None] for mask in masks)
             rows = slice(self.core.start - top, self.core.stop - top)
-            yield Tile(pred, truth, valid, rows, slice(start - left, stop - left), top, left)
+            yield StripTile(pred, truth, valid, rows, slice(start - left, stop - left), top, left)
 
 
 def strips(comparison: Comparison, halo: int, rows: int | None = None) -> Iterator[Strip]:

@@ -9,7 +9,6 @@ from crispmap.report.content import (
     Metric,
     Prediction,
     Report,
-    standard_metrics,
 )
 from crispmap.report.demo import write_report
 from crispmap.report.edges import EdgeWindow
@@ -26,7 +25,6 @@ __all__ = [
     "Metric",
     "Prediction",
     "Report",
-    "standard_metrics",
     "write_evaluation_page",
     "write_report",
 ]

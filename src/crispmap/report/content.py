@@ -147,29 +147,3 @@ class Report:
     gallery: Sequence[GallerySample] = ()
     large_scene: LargeScene | None = None
     notes: Sequence[str] = field(default=())
-
-
-def standard_metrics(scores: Mapping[str, Any]) -> tuple[Metric, ...]:
-    """The rows that fit what `crispmap evaluate` writes, with the conventions that it names.
-
-    Args:
-        scores: The flat numbers of an evaluation.
-    """
-    tolerance = f"{scores['boundary_f1_tolerance']:g} {scores['boundary_f1_unit']}"
-    width = f"{scores['boundary_iou_width']:.0%}"  # the diagonal's, which `crispmap.demo` leaves as it is
-    return (
-        Metric("iou", "IoU", "intersection over union, pixels of all scenes pooled"),
-        Metric("f1", "F1", "Dice coefficient, pixels pooled"),
-        Metric(
-            "boundary_f1",
-            "Boundary F1",
-            f"convention {scores['boundary_f1_convention']}, distance < {tolerance}, mean over scenes",
-        ),
-        Metric("boundary_iou", "Boundary IoU", f"Cheng 2021, bands {width} of the diagonal wide, pixels pooled"),
-        Metric(
-            "perimeter_ratio",
-            "Perimeter ratio",
-            "predicted / true length of outlines, pooled; 1 is right, above it jagged, below it too smooth",
-            best="nearest 1",
-        ),
-    )

@@ -1,4 +1,4 @@
-"""What each score is called, and the definition that is printed beside it."""
+"""Tables of scores: a row for each metric with the definition printed beside it, a column for each prediction."""
 
 from crispmap.evaluate.definitions import Definitions
 from crispmap.evaluate.evaluation import Evaluation, Scores
@@ -65,13 +65,13 @@ def metrics_of(evaluation: Evaluation) -> list[Metric]:
     return [row for row in rows if row.key not in ("polis", "vertex_ratio") or evaluation.flat()[row.key] is not None]
 
 
-def result_of(name: str, scores: Scores, definitions: Definitions) -> MethodResult:
+def result_of(name: str, scores: Scores, definitions: Definitions, description: str = "") -> MethodResult:
     """A column of a table of scores."""
     flat = scores.flat()
     censored = scores.hausdorff_95 == float("inf")
     if censored:
         flat["hausdorff_95"] = scores.hausdorff_95
-    return MethodResult(name, "", flat, {"hausdorff_95": f"> {definitions.cap}"} if censored else {})
+    return MethodResult(name, description, flat, {"hausdorff_95": f"> {definitions.cap}"} if censored else {})
 
 
 def _key(length: Length) -> str:

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from crispmap.errors import SettingError
 from crispmap.evaluate import labels
-from crispmap.evaluate.labels import ObjectStream
+from crispmap.evaluate.object_stream import ObjectStream
 from crispmap.functional.object_score import label_objects, object_overlaps
 
 SHAPE = (63, 47)
