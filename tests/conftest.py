@@ -1,5 +1,6 @@
 """Shared fixtures: small rasters and vectors, and where the real data lies."""
 
+import gc
 import os
 import warnings
 from contextlib import contextmanager
@@ -18,6 +19,16 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes; set CRISPMAP_LONG=1"))
+
+
+def pytest_collection_finish():
+    """What the libraries made while they were imported stays: the collector need not go through it at every turn."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

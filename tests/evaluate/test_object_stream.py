@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from crispmap.errors import SettingError
-from crispmap.evaluate import labels
+from crispmap.evaluate import object_stream
 from crispmap.evaluate.object_stream import ObjectStream
 from crispmap.functional.object_score import label_objects, object_overlaps
 
@@ -82,10 +82,10 @@ def assert_equal(found, expected):
         assert getattr(found, name).dtype == value.dtype
 
 
-@pytest.fixture(params=[0, 50, labels._FEW], ids=lambda few: f"few={few}")
+@pytest.fixture(params=[0, 50, object_stream._FEW], ids=lambda few: f"few={few}")
 def few(request, monkeypatch):
     """How many records are let grow: with few of them, they are tidied up between strips, with many at the end."""
-    monkeypatch.setattr(labels, "_FEW", request.param)
+    monkeypatch.setattr(object_stream, "_FEW", request.param)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 20, 1000])
@@ -142,7 +142,7 @@ def test_no_strip_at_all_is_no_object():
 
 
 def test_memory_does_not_grow_with_the_height(monkeypatch):
-    monkeypatch.setattr(labels, "_FEW", 100)
+    monkeypatch.setattr(object_stream, "_FEW", 100)
     bars = np.arange(64)[None] % 2 == 0
 
     def peak(rows):

@@ -26,6 +26,7 @@ METRICS = [
     Metric("iou", "IoU", "pixels pooled"),
     Metric("f1", "F1", "pixels pooled"),
     Metric("boundary_f1", "boundary F1 at 3 px", "csurka, distance < 3 px, mean of 2 images"),
+    Metric("boundary_iou", "Boundary IoU", "Cheng, bands 2% of the diagonal wide, pixels pooled"),
     Metric("perimeter_ratio", "perimeter ratio", "predicted / true outline", best="nearest 1"),
 ]
 
@@ -71,7 +72,7 @@ def test_the_page_shows_all_of_it(written):
         "Two losses",
         "What came of it.",
         "crispmap demo",
-        "convention csurka, distance < 3 px, mean over scenes",
+        "csurka, distance < 3 px, mean of 2 images",
         "bands 2% of the diagonal wide",
         "east",
         "west",
