@@ -12,7 +12,7 @@ import crispmap
 
 SOURCE = Path(crispmap.__file__).parent
 LAYERS = [  # from the top; what stands in one layer may import each other, but not in a circle
-    {"cli"},
+    {"__main__", "cli"},
     {"demo", "fit", "predict", "evaluate", "compare", "weight_search", "reproduce", "vectorize", "export"},
     {"report", "task", "callbacks", "checkpoints", "loggers", "misregistration"},
     {"data", "models", "networks", "model_spec", "pretrained"},

@@ -298,6 +298,7 @@ def _counting(function):
     return call
 
 
+@pytest.mark.long
 def test_side_by_side_it_ends_alike(settings, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # sums differ in the last bit with threads
     alone = search_weight(settings("alone", steps=4), POLICY)

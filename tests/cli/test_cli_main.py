@@ -21,6 +21,12 @@ def test_version(capsys):
     assert capsys.readouterr().out.startswith("crispmap 0.")
 
 
+def test_as_a_module_it_is_the_same():
+    done = subprocess.run([sys.executable, "-m", "crispmap", "predikt"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("crispmap: no command 'predikt'")
+
+
 def test_an_unknown_command(capsys):
     assert main(["predikt"]) == 2
     error = capsys.readouterr().err

@@ -276,6 +276,7 @@ def maps(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.tif")}
 
 
+@pytest.mark.long
 def test_killed_twice_it_goes_on_to_the_same_bytes(tmp_path, run, write_raster, capsys, predicted):
     """SIGKILL, at a moment of its own in every run of this test; what is left is all that the next start has."""
     pixels = np.random.default_rng(0).integers(1, 255, (3, 900, 400)).astype("uint8")

@@ -144,6 +144,7 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(tmp_path, watched, shown
     assert maps(tmp_path / "out") == expected
 
 
+@pytest.mark.long
 def test_workers_that_die_again_and_again(tmp_path, watched, shown, images, model, expected, monkeypatch):
     out = tmp_path / "out"
     (watched / "kill at 40").touch()

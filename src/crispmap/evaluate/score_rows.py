@@ -26,7 +26,10 @@ def metrics_of(evaluation: Evaluation) -> list[Metric]:
         Metric("boundary_recall", "boundary recall", f"likewise, at {definitions.tolerances[0]}"),
         Metric("boundary_iou", "Boundary IoU", f"Cheng, bands {_band(definitions.band)} wide, pixels pooled"),
         Metric(
-            "perimeter_ratio", "perimeter ratio", "predicted / true outline in pixel edges, pooled", best="nearest 1"
+            "perimeter_ratio",
+            "perimeter ratio",
+            "predicted / true outline in pixel edges, pooled; above 1 jagged or full of specks",
+            best="nearest 1",
         ),
         Metric(
             "corner_ratio",
