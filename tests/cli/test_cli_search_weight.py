@@ -39,6 +39,7 @@ def record(run):
     return content
 
 
+@pytest.mark.long
 def test_killed_and_started_again_it_ends_alike(command, tmp_path, capsys):
     undisturbed, run = tmp_path / "undisturbed", tmp_path / "run"
     assert main(command("undisturbed")) == 0
