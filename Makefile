@@ -19,8 +19,10 @@ lint: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy
 
-unit: .venv/installed  # one thread in each of two processes: threads of one would wait for those of the other
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+# One thread in each process: threads of one would wait for those of the other. Three on two processors, because tests
+# of whole commands wait for disks and for each other's ends.
+unit: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 docs: .venv/installed  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
