@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import Raster
+from crispmap.geo.raster import MOST_BANDS, Raster
 
 _SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
 # what a file may ask for
-_MOST_BANDS = 2**14
 _WIDEST = 2**11  # of a decoder's stages
 _MOST_CLASSES, _LONGEST_NAME = 2**10, 200
 _LARGEST_WINDOW = 2**14
@@ -87,7 +86,7 @@ def check_spec(spec: ModelSpec) -> None:
         TypeError: If a value is of another type than it must be.
         ValueError: If it cannot be.
     """
-    for name, most in (("bands", _MOST_BANDS), ("window", _LARGEST_WINDOW)):
+    for name, most in (("bands", MOST_BANDS), ("window", _LARGEST_WINDOW)):
         value = getattr(spec, name)
         if type(value) is not int or not 1 <= value <= most:
             raise ValueError(f"its {name} cannot be {str(value)[:60]}")

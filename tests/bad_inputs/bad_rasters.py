@@ -192,4 +192,10 @@ add(
 )
 add("a TIFF that claims a hundred thousand pixels a side", ANY, _bytes(_tiff_header(10**5, 10**5)), FAR_OFF)
 add("a TIFF that claims no pixels", ANY, _bytes(_tiff_header(0, 0)), UNREADABLE)
+add(
+    "a TIFF that claims sixty thousand bands",
+    ANY,
+    _bytes(_tiff_header(9, 9, bands=60_000) + bytes(200)),
+    "60000 bands, and no more than 4096 are read",
+)
 add("a TIFF that claims no bands", ANY, _bytes(_tiff_header(9, 9, bands=0)), UNREADABLE)

@@ -33,6 +33,7 @@ Nodata = Literal["file", "none"] | float
 
 _PIXELS_AT_ONCE = 2**22
 _LONGEST = 10**8  # pixels a side: more than the equator has at half a metre
+MOST_BANDS = 2**12  # several times those of any sensor; the time that rasterio takes to read grows with their square
 _CACHE = 2**27  # bytes: a row of blocks of two rasters 100,000 pixels wide, and to spare
 
 
@@ -329,6 +330,8 @@ def parse_nodata(text: str | float | None) -> Nodata:
 def _check_form(path: str | Path, file: rasterio.DatasetReader) -> None:
     """Checks that a file holds imagery that can be worked on, and holds it itself."""
     check_stays_here(path, file.driver)
+    if file.count > MOST_BANDS:
+        raise InputError(f"{path} says that it has {file.count} bands, and no more than {MOST_BANDS} are read")
     if len(_alpha_bands(file)) == file.count:
         raise InputError(f"{path} has no bands of imagery" + (", only an alpha band" if file.count else ""))
     if file.dtypes[0].startswith("complex"):
