@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
-from bad_rasters import CHECKED, UNREADABLE, vrt
+from bad_rasters import ANY, CHECKED, UNREADABLE, vrt
 from bad_table import HANDLED, add, bad
 from good_inputs import HEIGHT, PLACE, WIDTH, label, photo, save
 from rasterio.transform import Affine
@@ -253,3 +253,10 @@ def _imagery_whose_nodata_is_beyond_its_type(folder):
     with rasterio.open(path) as file:
         wkt, place = file.crs.to_wkt(), ", ".join(map(str, file.transform.to_gdal()))
     return vrt(f"<SRS>{wkt.replace('<', '&lt;')}</SRS><GeoTransform>{place}</GeoTransform>{bands}")(folder)
+
+
+@bad(ANY, UNREADABLE)
+def _a_raster_whose_CRS_has_a_name_that_is_no_text(folder):
+    path = save(folder / "a.tif", photo(), crs='LOCAL_CS["Staedtisches Netz",UNIT["metre",1]]')
+    path.write_bytes(path.read_bytes().replace(b"Staedtisches", b"St\xe4dtisches_"))  # as Latin-1 has it
+    return path

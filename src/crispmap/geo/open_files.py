@@ -161,7 +161,8 @@ def errors_named(path: str | Path) -> Iterator[None]:
     """Whatever goes wrong while a raster is read becomes an `InputError` that names it."""
     try:
         yield
-    except (RasterioError, CRSError, CPLE_BaseError) as error:  # some of GDAL's errors rasterio gives as they are
+    except (RasterioError, CRSError, CPLE_BaseError, UnicodeDecodeError) as error:
+        # some of GDAL's errors rasterio gives as they are, and trips over damaged names of CRSs in the words of others
         if not Path(path).exists():
             raise InputError(f"image not found: {path}") from error
         formats = "; docs/safety.md lists the formats" if _UNKNOWN_FORMAT in str(error) else ""
