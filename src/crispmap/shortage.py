@@ -1,6 +1,8 @@
-"""Errors that mean too little memory or room, in words that say what to do about it. Free of torch."""
+"""Which errors are the user's to mend, and those of too little memory or room in words that say how. Free of torch."""
 
 import errno
+
+from crispmap.errors import CrispmapError, one_line
 
 _LESS = {
     "predict": "a smaller --batch-size or --patch",
@@ -10,14 +12,25 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_MEMORY = ("can't allocate memory", "bad_alloc", "can't start new thread", "could not create a primitive")
 
 
-def shortage(error: Exception, command: str) -> str | None:
-    """What to tell someone whose machine has run out of something; None if the error says nothing of the kind.
-
-    Torch and Lightning are recognised by their words: their classes are not loaded for this.
+def to_mend(error: Exception, command: str) -> str | None:
+    """What the user has to mend, in a line; None if the error was not foreseen, and is a bug.
 
     Args:
         error: Any that a command ended with.
         command: Its name.
+    """
+    if isinstance(error, CrispmapError):
+        return one_line(error)
+    if isinstance(error, OSError):  # a full disk, a missing permission: the user's, wherever it strikes
+        return one_line(_shortage(error, command) or error)
+    line = _shortage(error, command) if isinstance(error, MemoryError | RuntimeError) else None
+    return line and one_line(line)
+
+
+def _shortage(error: Exception, command: str) -> str | None:
+    """What to tell someone whose machine has run out of something; None if the error says nothing of the kind.
+
+    Torch and Lightning are recognised by their words: their classes are not loaded for this.
     """
     words = str(error).strip() or type(error).__name__
     if (isinstance(error, OSError) and error.errno in _NO_ROOM) or "PytorchStreamWriter" in words:

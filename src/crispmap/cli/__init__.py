@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from crispmap import __version__
-from crispmap.errors import CrispmapError, one_line, printable
+from crispmap.errors import printable
 from crispmap.geo.drivers import keep_few_drivers
-from crispmap.shortage import shortage
+from crispmap.shortage import to_mend
 
 COMMANDS = {
     "synthesize": "make synthetic aerial scenes with exact masks and footprints",
@@ -87,17 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         module.run(module.build_parser().parse_args(arguments[1:]))
     except SystemExit as stop:  # argparse's way out of --help
         return int(stop.code or 0)
-    except CrispmapError as error:
-        return _complain(command, str(error))
-    except OSError as error:  # a full disk, a missing permission: the user's to mend, wherever it strikes
-        return _complain(command, shortage(error, command) or str(error))
-    except (MemoryError, RuntimeError) as error:
-        if (line := shortage(error, command)) is None:
-            raise
-        return _complain(command, line)
     except KeyboardInterrupt:
         print(f"crispmap {command}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if (line := to_mend(error, command)) is None:
+            raise
+        print(f"crispmap {command}: {line}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -113,11 +110,6 @@ def _log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         logger.addHandler(_StderrHandler())
-
-
-def _complain(command: str, message: str) -> int:
-    print(f"crispmap {command}: {one_line(message)}", file=sys.stderr)
-    return 2
 
 
 def entry_point() -> None:

@@ -11,8 +11,7 @@ import sys
 from threading import Thread
 
 from crispmap.data.regions import find_regions
-from crispmap.errors import CrispmapError, one_line
-from crispmap.shortage import shortage
+from crispmap.shortage import to_mend
 from crispmap.weight_search.branches import Job
 
 
@@ -38,14 +37,10 @@ def train(job: Job) -> str | None:
     """Trains a branch; what the user has to mend if it cannot be, or None. Anything unforeseen is raised."""
     try:
         job.run(find_regions(job.settings))
-    except CrispmapError as error:
-        return one_line(error)
-    except OSError as error:
-        return one_line(shortage(error, "search-weight") or error)
-    except (MemoryError, RuntimeError) as error:
-        if (line := shortage(error, "search-weight")) is None:
+    except Exception as error:
+        if (line := to_mend(error, "search-weight")) is None:
             raise
-        return one_line(line)
+        return line
     return None
 
 
