@@ -8,13 +8,12 @@ import numpy as np
 
 from crispmap.errors import InputError
 from crispmap.geo.raster import MOST_BANDS, Raster
+from crispmap.settings import LARGEST_WINDOW, RESOLUTIONS, SCALES, WIDEST
 
 _SAME_GROUND = 0.1  # by how much two ground resolutions may differ that count as the same
-# what a file may ask for
-_WIDEST = 2**11  # of a decoder's stages
+# what a file may ask for, beside what `fit` may be asked for
 _MOST_CLASSES, _LONGEST_NAME = 2**10, 200
-_LARGEST_WINDOW = 2**14
-_LENGTHS = {"scale": (0.01, 4.0), "resolution": (0.001, 1000.0), "trained_resolution": (0.001, 1000.0)}
+_LENGTHS = {"scale": SCALES, "resolution": RESOLUTIONS, "trained_resolution": RESOLUTIONS}
 _MOST_VALUES, _DEEPEST = 10**5, 50  # in the record of a training
 
 
@@ -86,11 +85,11 @@ def check_spec(spec: ModelSpec) -> None:
         TypeError: If a value is of another type than it must be.
         ValueError: If it cannot be.
     """
-    for name, most in (("bands", MOST_BANDS), ("window", _LARGEST_WINDOW)):
+    for name, most in (("bands", MOST_BANDS), ("window", LARGEST_WINDOW)):
         value = getattr(spec, name)
         if type(value) is not int or not 1 <= value <= most:
             raise ValueError(f"its {name} cannot be {str(value)[:60]}")
-    if not all(type(width) is int and 1 <= width <= _WIDEST for width in spec.decoder_channels):
+    if not all(type(width) is int and 1 <= width <= WIDEST for width in spec.decoder_channels):
         raise ValueError(f"its decoder_channels cannot be {str(spec.decoder_channels)[:60]}")
     if len(spec.mean) != spec.bands or len(spec.std) != spec.bands:
         raise ValueError(f"its mean and std do not have {spec.bands} values, one a band")

@@ -10,6 +10,11 @@ from typing import Any, get_args
 
 from crispmap.errors import SettingError
 
+LARGEST_WINDOW = 2**14
+WIDEST = 2**11  # of a decoder's stages
+SCALES = (0.01, 4)
+RESOLUTIONS = (0.001, 1000)  # in metres a pixel
+
 
 def check_nulls(settings: Any, group: str = "") -> None:
     """Checks that no setting is null, as a YAML file may have it, that must have a value.
@@ -61,7 +66,7 @@ class DataSettings:
     def __post_init__(self) -> None:
         """Checks the ranges."""
         check_nulls(self, "data.")
-        _within("--data.window", self.window, 32, 2**14)
+        _within("--data.window", self.window, 32, LARGEST_WINDOW)
         _within("--data.batch_size", self.batch_size, 1, 2**14)
         _within("--data.val_windows", self.val_windows, 1, 10**6)
         _within("--data.class_share", self.class_share, 0, 1)
@@ -90,7 +95,7 @@ class ModelSettings:
         """Checks that all is there, and the ranges."""
         check_nulls(self, "model.")
         for width in self.decoder_channels:
-            _within("--model.decoder_channels", width, 1, 2**11)
+            _within("--model.decoder_channels", width, 1, WIDEST)
 
 
 # The family behind `--network`: names for what is worth trying, each a different trade of quality for time.
@@ -183,9 +188,9 @@ class GroundSettings:
     def __post_init__(self) -> None:
         """Checks that all is there, the ranges and what excludes what."""
         check_nulls(self)
-        _within("--scale", self.scale, 0.01, 4)
+        _within("--scale", self.scale, *SCALES)
         if self.resolution is not None:
-            _within("--resolution", self.resolution, 0.001, 1000)
+            _within("--resolution", self.resolution, *RESOLUTIONS)
             if self.scale != 1.0:
                 raise SettingError("--scale and --resolution exclude each other; give one of them")
         if self.dataset is None and self.labels is None:
