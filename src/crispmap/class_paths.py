@@ -4,7 +4,7 @@ Free of torch: settings are looked at before anything that they name is imported
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crispmap.errors import SettingError
@@ -81,7 +81,7 @@ def check_settings(settings: Any, source: str) -> None:
 
 
 def _check_plain(key: str, value: Any, source: str) -> None:
-    if _has_class(value):
+    if "class_path" in _keys(value):
         raise SettingError(f"{source} gives {key} a class_path; only a loss has one")
     for text in _texts(value):
         if _NESTED.search(text):
@@ -100,20 +100,16 @@ def _check_stays_inside(inner: str, value: Any, source: str) -> None:
 
 def _texts(value: Any) -> list[str]:
     """Every text in nested values, names of settings left out."""
-    if isinstance(value, str):
-        return [value]
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    return [text for each in inner for text in _texts(each)]
+    return [each for each in _nested(value) if isinstance(each, str)]
 
 
 def _keys(value: Any) -> list[str]:
     """Every name of a setting in nested values."""
-    if isinstance(value, Mapping):
-        return [*map(str, value), *(key for each in value.values() for key in _keys(each))]
-    return [key for each in value for key in _keys(each)] if isinstance(value, list | tuple) else []
+    return [str(key) for each in _nested(value) if isinstance(each, Mapping) for key in each]
 
 
-def _has_class(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return "class_path" in value or any(map(_has_class, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_class, value))
+def _nested(value: Any) -> Iterator[Any]:
+    """A value, and all that is in it at any depth."""
+    yield value
+    for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        yield from _nested(each)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crispmap.errors import InputError
-from crispmap.geo.raster import RASTER_SUFFIXES, is_hidden
+from crispmap.geo.raster import is_hidden, rasters_in
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,4 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _rasters(folder: Path) -> list[Path]:
-    """The rasters in a folder, if there is one, without hidden ones."""
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in RASTER_SUFFIXES and not is_hidden(p))
+    return rasters_in(folder) if folder.is_dir() else []

@@ -266,13 +266,18 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
+def rasters_in(folder: Path) -> list[Path]:
+    """The rasters directly in a folder, by name, without hidden ones."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES and not is_hidden(path))
+
+
 def raster_files(folder: Path) -> list[Path]:
-    """The rasters directly in a folder, by name, without hidden ones.
+    """Those of `rasters_in`, of which there must be some.
 
     Raises:
         InputError: If there are none.
     """
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in RASTER_SUFFIXES and not is_hidden(path))
+    files = rasters_in(folder)
     if not files:
         raise InputError(f"no images in {folder}; looked for {', '.join(RASTER_SUFFIXES)}")
     return files
